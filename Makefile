@@ -1,0 +1,41 @@
+# One environment in .venv, made from requirements.lock. `make demo` and `make test` need only Python 3.11+, make and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-deps serve worker bench lint types format docs lock clean
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/prebill demo --dir demo $(if $(SEED),--seed $(SEED)) $(if $(CUSTOMERS),--customers $(CUSTOMERS))
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What the tests need beyond Python: PostgreSQL and Chromium, from Debian's packages.
+test-deps: $(STAMP)
+	@tests/install_dependencies.sh
+
+serve: $(STAMP)
+	@$(BIN)/prebill serve
+
+worker: $(STAMP)
+	@$(BIN)/prebill worker
+
+bench: $(STAMP)
+	@$(BIN)/python -m tests.benchmarks
+
+lint: $(STAMP)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: $(STAMP)
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+types: $(STAMP)
+	@$(BIN)/mypy

@@ -1,0 +1,1 @@
+"""One file per outside system; each fails as TransientError or PermanentError."""

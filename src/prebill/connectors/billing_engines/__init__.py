@@ -1,0 +1,1 @@
+"""Hooks for engines that a company already has."""

@@ -1,0 +1,1 @@
+"""Canonical files in, issued documents out."""

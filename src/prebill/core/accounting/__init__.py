@@ -1,0 +1,1 @@
+"""From an issued document to balanced postings, and the comparison of sides."""

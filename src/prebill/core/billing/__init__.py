@@ -1,0 +1,1 @@
+"""From usage and contracts to taxed draft invoices. Exact: no float in here."""

@@ -1,0 +1,1 @@
+"""One file per charge model, listed in ``CHARGE_MODELS``."""

@@ -1,0 +1,1 @@
+"""Turns scores and findings into release, review or hold."""

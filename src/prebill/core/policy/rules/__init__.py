@@ -1,0 +1,1 @@
+"""One file per deterministic policy rule, listed in ``RULES``."""

@@ -1,0 +1,1 @@
+"""From drafts and history to scores with reasons. High = unusual, everywhere."""

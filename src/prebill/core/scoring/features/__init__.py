@@ -1,0 +1,1 @@
+"""One file per feature family: ``profile(history)`` and ``features(draft, profile)``."""

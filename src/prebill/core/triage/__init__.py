@@ -1,0 +1,1 @@
+"""Cases: priority in money per reviewer minute."""

@@ -1,0 +1,1 @@
+"""State in SQL. ``engine.py`` alone commits; SQLAlchemy lives nowhere else."""

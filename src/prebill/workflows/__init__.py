@@ -1,0 +1,1 @@
+"""Durable processes on DBOS: gather, decide (pure), apply."""
