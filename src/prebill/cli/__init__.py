@@ -1,0 +1,47 @@
+"""The command line. One file per area; each adds its commands with ``register(app)``.
+
+Heavy libraries load inside the commands, so that ``prebill --help`` answers at once.
+"""
+
+import importlib
+import importlib.util
+import sys
+from typing import Final
+
+import typer
+
+from prebill.core.errors import PrebillError
+
+#: Areas in the order in which ``--help`` lists their commands.
+AREAS: Final = ("demo", "setup", "ingest", "gate", "run", "cases", "models", "serve")
+
+#: Exit codes: 0 done, 1 done with findings, 2 wrong usage (typer), 3 could not go on.
+EXIT_CANNOT_GO_ON: Final = 3
+
+app = typer.Typer(
+    name="prebill",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Subscription billing in which every invoice is judged before it is released.",
+)
+
+
+@app.callback()
+def root() -> None:
+    """Subscription billing in which every invoice is judged before it is released."""
+
+
+for area in AREAS:
+    if importlib.util.find_spec(f"prebill.cli.{area}") is None:  # building in progress
+        continue
+    importlib.import_module(f"prebill.cli.{area}").register(app)
+
+
+def main() -> None:
+    """Run the command line; an expected error becomes one sentence and exit code 3."""
+    try:
+        app()
+    except PrebillError as error:
+        typer.secho(f"prebill: {error}", err=True, fg=typer.colors.RED)
+        typer.echo(f"code: {error.code}", err=True)
+        sys.exit(EXIT_CANNOT_GO_ON)
