@@ -1,0 +1,121 @@
+"""Where things are and which secrets are used: one object, read once from the environment.
+
+Every value may be given as ``PREBILL_<NAME>``. Secrets are ``SecretStr``, so that printing the
+settings prints none of them. Policy, prices and limits are no settings: they have their own life.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from prebill.core.errors import InputError, StorageError
+
+_REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+def _beside(name: str) -> Path:
+    """A folder of the repository, else the one of that name in the working folder."""
+    inside = _REPOSITORY / name
+    return inside if inside.is_dir() else Path(name)
+
+
+class Settings(BaseSettings):
+    """All settings; what is left out is derived from ``home``."""
+
+    model_config = SettingsConfigDict(env_prefix="PREBILL_", extra="ignore", frozen=True)
+
+    #: Everything that Prebill itself writes lies below it.
+    home: Path = Path("prebill-data")
+    #: sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME.
+    database_url: str = ""
+    lake_dir: Path = Path()
+    #: Data contracts (YAML) of the repository.
+    contracts_dir: Path = Path()
+    #: Verified local copies of the models that the service uses.
+    models_dir: Path = Path()
+    #: model.toml and model_card.md of every model, from the repository.
+    model_specs_dir: Path = Path()
+    mlflow_tracking_uri: str = ""
+    #: The live policy text; None: the default policy that comes with Prebill.
+    policy_path: Path | None = None
+    #: Where the files connector puts issued documents.
+    delivery_dir: Path = Path()
+    webhook_url: str | None = None
+    webhook_secret: SecretStr | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, given: dict[str, Any]) -> dict[str, Any]:
+        home = Path(given.get("home") or "prebill-data").expanduser().resolve()
+        derived: dict[str, Any] = {
+            "database_url": f"sqlite:///{home / 'prebill.db'}",
+            "lake_dir": home / "lake",
+            "contracts_dir": _beside("data_contracts"),
+            "models_dir": home / "models",
+            "model_specs_dir": _beside("models"),
+            "mlflow_tracking_uri": f"sqlite:///{home / 'mlflow.db'}",
+            "delivery_dir": home / "delivered",
+        }
+        given = {name: value for name, value in given.items() if value not in (None, "")}
+        return {**derived, **given, "home": home}
+
+    @classmethod
+    def load(cls, home: Path | str | None = None, **given: object) -> Self:
+        """Read the environment; arguments win over it.
+
+        Raises
+        ------
+        InputError
+            A value has the wrong form; the message names it and never shows a secret.
+        """
+        chosen = {name: value for name, value in given.items() if value is not None}
+        if home is not None:
+            chosen["home"] = Path(home)
+        try:
+            return cls(**chosen)
+        except ValidationError as error:
+            names = ", ".join(".".join(map(str, e["loc"])) or "settings" for e in error.errors())
+            message = f"wrong settings: {names}; see the PREBILL_ variables in docs/operations.md"
+            raise InputError(message, settings=names) from None
+
+    @property
+    def audit_heads_path(self) -> Path:
+        """File outside the database in which the heads of the audit chain are kept."""
+        return self.home / "audit_heads.log"
+
+    @property
+    def secret_key(self) -> SecretStr:
+        """Key that signs sessions; made at first use, readable by its owner alone.
+
+        Raises
+        ------
+        StorageError
+            The key can't be read or written.
+        """
+        path = self.home / "secret.key"
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                _write_new_key(path)
+            return SecretStr(path.read_text(encoding="ascii").strip())
+        except OSError as error:
+            message = f"the secret key {path} can't be read or made ({error.strerror})"
+            raise StorageError(message, path=str(path)) from error
+
+
+def _write_new_key(path: Path) -> None:
+    """Write a new key under another name first: a second process sees a whole key or none."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32))
+    try:
+        os.link(draft, path)  # fails where another process was faster: its key stays
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
