@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         InputError
             A value has the wrong form; the message names it and never shows a secret.
         """
-        chosen = {name: value for name, value in given.items() if value is not None}
+        chosen: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
         if home is not None:
             chosen["home"] = Path(home)
         try:

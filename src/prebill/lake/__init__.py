@@ -1,1 +1,6 @@
-"""Facts in Delta Lake tables. A reader trusts only the batches that SQL names."""
+"""Facts that never change, as Delta tables. Nothing else imports deltalake."""
+
+from prebill.lake.lake import Lake, LakeBatch
+from prebill.lake.tables import TABLES
+
+__all__ = ["TABLES", "Lake", "LakeBatch"]

@@ -25,9 +25,7 @@ def insert_frame(
         return 0
     encoded = encode(frame)
     if connection.dialect.name == "sqlite" or frame.height < COPY_FROM_ROWS:
-        return insert(
-            connection, table, encoded.columns, encoded.rows(), on_conflict=on_conflict
-        )
+        return insert(connection, table, encoded.columns, encoded.rows(), on_conflict=on_conflict)
     return _copy(connection, table, encoded, on_conflict=on_conflict)
 
 

@@ -94,9 +94,7 @@ def decode(rows: list[tuple[Any, ...]], schema: pl.Schema) -> pl.DataFrame:
         pl.Series(name, values, dtype=dtype, strict=False)
         for (name, dtype), values in zip(raw.items(), columns, strict=True)
     ]
-    return pl.DataFrame(series).select(
-        _decoded(name, dtype) for name, dtype in schema.items()
-    )
+    return pl.DataFrame(series).select(_decoded(name, dtype) for name, dtype in schema.items())
 
 
 def _raw_type(dtype: pl.DataType) -> pl.DataType:

@@ -1,6 +1,6 @@
 """The database: engines for SQLite and PostgreSQL, and the only place that commits.
 
-A :class:`Tx` writes and reads but never commits. It comes from :meth:`Store.transaction`, or, inside
+A :class:`Tx` writes and reads but never commits. It comes from :meth:`Store.transaction`, or, in
 a DBOS step, from the session that DBOS commits together with its step record (:meth:`Tx.inside`).
 """
 
@@ -11,7 +11,6 @@ from typing import Any, Final, Literal, Self
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from prebill.core.errors import NotFoundError, StorageError
@@ -128,9 +127,7 @@ class Tx:
             return 0
         names = list(rows[0])
         values = [tuple(to_sql(row[name]) for name in names) for row in rows]
-        return bulk.insert(
-            self.connection, table_of(table), names, values, on_conflict=on_conflict
-        )
+        return bulk.insert(self.connection, table_of(table), names, values, on_conflict=on_conflict)
 
     def insert_frame(
         self, table: str, frame: pl.DataFrame, *, on_conflict: Conflict = "raise"
@@ -139,9 +136,7 @@ class Tx:
 
         ``replace`` updates the row that has the same primary key and counts it too.
         """
-        return bulk.insert_frame(
-            self.connection, table_of(table), frame, on_conflict=on_conflict
-        )
+        return bulk.insert_frame(self.connection, table_of(table), frame, on_conflict=on_conflict)
 
     def update(
         self, table: str, values: Mapping[str, object], *, where: Mapping[str, object]
@@ -281,7 +276,7 @@ class Store:
             return
         path = Path(self.url.database or "")
         if not path.is_file():
-            message = f"there is no database {path}: run `prebill init`, or mend PREBILL_DATABASE_URL"
+            message = f"there is no database {path}: run `prebill init`, or mend its URL"
             raise StorageError(message, path=str(path))
         self._is_known = True
 
@@ -292,8 +287,7 @@ def _engine(url: sa.URL) -> sa.Engine:
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
-    engine = sa.create_engine(url, pool_pre_ping=True)
-    return engine
+    return sa.create_engine(url, pool_pre_ping=True)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -319,6 +313,3 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     writes = options.get("prebill_writes") or options.get("isolation_level") == "SERIALIZABLE"
     connection.exec_driver_sql(f"PRAGMA query_only={int(bool(options.get('prebill_reads')))}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-__all__ = ["BUSY_TIMEOUT_MS", "SCHEMA_REVISION", "DBAPIError", "Store", "Tx"]

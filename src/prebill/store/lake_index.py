@@ -1,0 +1,49 @@
+"""Which batches of the lake count: those that a transaction has named."""
+
+from typing import Protocol
+
+from prebill.store.codec import now_text
+from prebill.store.engine import Tx
+
+
+class Batch(Protocol):
+    """What `lake.LakeBatch` has; the store doesn't import the lake."""
+
+    @property
+    def table(self) -> str: ...  # noqa: D102
+    @property
+    def batch_id(self) -> str: ...  # noqa: D102
+    @property
+    def rows(self) -> int: ...  # noqa: D102
+    @property
+    def checksum(self) -> str: ...  # noqa: D102
+    @property
+    def version(self) -> int: ...  # noqa: D102
+
+
+def record_batch(tx: Tx, batch: Batch) -> bool:
+    """Make a batch visible; False: it was named before."""
+    row = {
+        "table_name": batch.table,
+        "batch_id": batch.batch_id,
+        "rows": batch.rows,
+        "checksum": batch.checksum,
+        "version": batch.version,
+        "committed_at": now_text(),
+    }
+    return tx.insert("lake_batches", row, on_conflict="ignore") == 1
+
+
+def named_batches(tx: Tx, table: str) -> list[str]:
+    """Return the ids of the batches of a table that count."""
+    rows = tx.rows(
+        "SELECT batch_id FROM lake_batches WHERE table_name = :table ORDER BY batch_id",
+        {"table": table},
+    )
+    return [row["batch_id"] for row in rows]
+
+
+def is_named(tx: Tx, table: str, batch_id: str) -> bool:
+    """Whether a batch counts."""
+    statement = "SELECT 1 FROM lake_batches WHERE table_name = :table AND batch_id = :batch_id"
+    return tx.scalar(statement, {"table": table, "batch_id": batch_id}) is not None
