@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from prebill.store.codec import encode
 
@@ -61,16 +62,29 @@ def _copy(
         connection.exec_driver_sql(f"TRUNCATE {target}")
     buffer = BytesIO()
     encoded.write_csv(buffer, include_header=False, quote_style="necessary", null_value="")
-    driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor:
-        with cursor.copy(f"COPY {target} ({names}) FROM STDIN (FORMAT csv)") as copy:
-            copy.write(buffer.getbuffer())
-        if on_conflict == "raise":
-            return int(cursor.rowcount)
+    statement = f"COPY {target} ({names}) FROM STDIN (FORMAT csv)"
+    copied = _send(connection, statement, buffer.getbuffer())
+    if on_conflict == "raise":
+        return copied
     clause = _conflict_clause(table, encoded.columns, on_conflict)
     return connection.exec_driver_sql(
         f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {target}{clause}"
     ).rowcount
+
+
+def _send(connection: sa.Connection, statement: str, content: memoryview) -> int:
+    """Run a COPY on the driver; its errors leave as SQLAlchemy's, as those of any statement do."""
+    dialect: Any = connection.dialect
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor:
+        try:
+            with cursor.copy(statement) as copy:
+                copy.write(content)
+        except dialect.dbapi.Error as error:
+            raise DBAPIError.instance(
+                statement, None, error, dialect.dbapi.Error, dialect=dialect
+            ) from error
+        return int(cursor.rowcount)
 
 
 def _conflict_clause(table: sa.Table, names: Sequence[str], on_conflict: str) -> str:
