@@ -1,0 +1,328 @@
+"""Reads for people: the queue, a case with all that belongs to it, runs, a document.
+
+Every function takes an open transaction and returns rows as the tables hold them; words and money
+formats are made by the console. Lists are read by key, so that page 1,000 costs what page 1 does.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prebill.core.errors import NotFoundError
+from prebill.store.engine import Tx
+
+Row = dict[str, Any]
+
+MAX_LIMIT: Final = 200
+
+_CASE_COLUMNS: Final = """
+    c.case_id, c.kind, c.draft_id, c.draft_version, c.action, c.status, c.queue, c.priority,
+    c.expected_loss_minor, c.currency, c.lock_version, c.opened_at, c.due_at, c.resolved_by,
+    c.resolved_at, d.customer_id, d.period, d.entity_id, d.total_minor, d.state AS draft_state,
+    k.name AS customer_name, e.p_error, e.direction, e.reasons
+"""
+_CASE_JOINS: Final = """
+    LEFT JOIN drafts d ON d.draft_id = c.draft_id AND d.version = c.draft_version
+    LEFT JOIN customers k ON k.customer_id = d.customer_id
+    LEFT JOIN decisions e ON e.draft_id = c.draft_id AND e.draft_version = c.draft_version
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFilter:
+    """Which cases; an empty text means all."""
+
+    status: str = "open"
+    action: str = ""
+    currency: str = ""
+    queue: str = ""
+    search: str = ""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it shows less than every case of the status."""
+        return bool(self.action or self.currency or self.queue or self.search)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last case of a page; the next page begins after it."""
+
+    priority: float | None
+    case_id: str
+
+
+def list_cases(
+    tx: Tx, which: CaseFilter, *, after: Cursor | None = None, limit: int = 50
+) -> list[Row]:
+    """Return cases by priority, the highest first, with draft, customer and decision."""
+    conditions, values = _conditions(which)
+    if after is not None:
+        conditions.append(_after(after, values))
+    values["limit"] = min(max(limit, 1), MAX_LIMIT)
+    return tx.rows(
+        f"SELECT {_CASE_COLUMNS} FROM cases c {_CASE_JOINS} WHERE {' AND '.join(conditions)} "
+        "ORDER BY c.priority DESC NULLS LAST, c.case_id LIMIT :limit",
+        values,
+    )
+
+
+def _after(after: Cursor, values: dict[str, object]) -> str:
+    values["after_id"] = after.case_id
+    if after.priority is None:
+        return "(c.priority IS NULL AND c.case_id > :after_id)"
+    values["after_priority"] = after.priority
+    return (
+        "(c.priority < :after_priority OR c.priority IS NULL "
+        "OR (c.priority = :after_priority AND c.case_id > :after_id))"
+    )
+
+
+def _conditions(which: CaseFilter) -> tuple[list[str], dict[str, object]]:
+    """Conditions over cases and their joins, with values: nothing of the user enters the text."""
+    # The status stands in the text, from a closed set, so that the partial index serves it.
+    conditions = ["c.status = 'open'" if which.status == "open" else "c.status = :status"]
+    values: dict[str, object] = {} if which.status == "open" else {"status": which.status}
+    for name in ("action", "currency", "queue"):
+        value = getattr(which, name)
+        if value:
+            conditions.append(f"c.{name} = :{name}")
+            values[name] = value
+    if which.search:
+        literal = which.search.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+        conditions.append(
+            "(lower(c.draft_id) LIKE :search ESCAPE '!' OR lower(k.name) LIKE :search ESCAPE '!' "
+            "OR lower(d.customer_id) LIKE :search ESCAPE '!')"
+        )
+        values["search"] = f"%{literal.lower()}%"
+    return conditions, values
+
+
+def queue_totals(tx: Tx, which: CaseFilter) -> list[Row]:
+    """Return count, holds, expected loss and billed money of the cases per currency."""
+    conditions, values = _conditions(which)
+    joins = "LEFT JOIN customers k ON k.customer_id = d.customer_id" if which.search else ""
+    return tx.rows(
+        "SELECT c.currency, count(*) AS cases, "
+        "sum(CASE WHEN c.action = 'hold' THEN 1 ELSE 0 END) AS holds, "
+        "sum(c.expected_loss_minor) AS expected_loss_minor, "
+        "sum(coalesce(d.total_minor, 0)) AS billed_minor "
+        "FROM cases c "
+        "LEFT JOIN drafts d ON d.draft_id = c.draft_id AND d.version = c.draft_version "
+        f"{joins} WHERE {' AND '.join(conditions)} GROUP BY c.currency ORDER BY c.currency",
+        values,
+    )
+
+
+def queue_names(tx: Tx) -> list[str]:
+    """Return the names of the queues that have open cases."""
+    found = tx.rows("SELECT DISTINCT queue FROM cases WHERE status = 'open' ORDER BY queue")
+    return [row["queue"] for row in found]
+
+
+def find_case(tx: Tx, case_id: str) -> Row:
+    """Return one case with draft, customer and decision.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such case.
+    """
+    row = tx.first(
+        f"SELECT {_CASE_COLUMNS}, e.p_error_basis, e.p_late, e.days_late_p50, e.confidence, "
+        "e.anomaly_score, e.findings_json, e.policy_hash, e.model_versions, d.lines_json, "
+        "d.contract_id, d.subscription_id, d.subtotal_minor, d.tax_minor, d.period_start_on, "
+        f"d.period_end_on FROM cases c {_CASE_JOINS} WHERE c.case_id = :case_id",
+        {"case_id": case_id},
+    )
+    if row is None:
+        message = f"there is no case {case_id}: it may have been replaced; look in the queue"
+        raise NotFoundError(message, case_id=case_id)
+    return row
+
+
+def verdict_of(tx: Tx, case_id: str) -> Row | None:
+    """Return the verdict on a case, or None while it is open."""
+    return tx.first("SELECT * FROM verdicts WHERE case_id = :case_id", {"case_id": case_id})
+
+
+def next_case_id(tx: Tx) -> str | None:
+    """Return the open case that is worth most, or None: nothing waits."""
+    found = tx.scalar(
+        "SELECT case_id FROM cases WHERE status = 'open' "
+        "ORDER BY priority DESC NULLS LAST, case_id LIMIT 1"
+    )
+    return None if found is None else str(found)
+
+
+def past_drafts(tx: Tx, customer_id: str, *, before_on: str, limit: int) -> list[Row]:
+    """Return the customer's own issued drafts of earlier periods, the newest first."""
+    return tx.rows(
+        "SELECT draft_id, period, period_start_on, currency, total_minor, state FROM drafts "
+        "WHERE customer_id = :customer_id AND period_start_on < :before_on AND state = 'issued' "
+        "ORDER BY period_start_on DESC, draft_id LIMIT :limit",
+        {"customer_id": customer_id, "before_on": before_on, "limit": limit},
+    )
+
+
+def customer_of(tx: Tx, customer_id: str) -> Row | None:
+    """Return the customer's reference row."""
+    return tx.first("SELECT * FROM customers WHERE customer_id = :id", {"id": customer_id})
+
+
+def contract_of(tx: Tx, contract_id: str) -> Row | None:
+    """Return the contract as known today."""
+    return tx.first(
+        "SELECT * FROM contracts WHERE contract_id = :id ORDER BY recorded_at DESC LIMIT 1",
+        {"id": contract_id},
+    )
+
+
+def terms_of(tx: Tx, contract_id: str) -> list[Row]:
+    """Return the contract's terms as known today, one row a term."""
+    return _latest(tx, "contract_terms", "contract_id", "term_id", contract_id)
+
+
+def phases_of(tx: Tx, subscription_id: str) -> list[Row]:
+    """Return the subscription's phases as known today, one row a phase."""
+    return _latest(tx, "subscription_phases", "subscription_id", "phase_id", subscription_id)
+
+
+def _latest(tx: Tx, table: str, owner: str, part: str, value: str) -> list[Row]:
+    return tx.rows(
+        f"SELECT t.*, p.name AS plan_name FROM {table} t "
+        "LEFT JOIN plans p ON p.price_book_id = t.price_book_id AND p.plan_id = t.plan_id "
+        f"WHERE t.{owner} = :value AND t.recorded_at = (SELECT max(o.recorded_at) FROM {table} o "
+        f"WHERE o.{owner} = t.{owner} AND o.{part} = t.{part}) ORDER BY t.effective_from_on",
+        {"value": value},
+    )
+
+
+def entitlements_of(tx: Tx, contract_id: str) -> list[Row]:
+    """Return what the product lets the customer use under the contract."""
+    return tx.rows(
+        "SELECT * FROM entitlements WHERE contract_id = :id ORDER BY feature, effective_from_on",
+        {"id": contract_id},
+    )
+
+
+def timeline_of(tx: Tx, *object_ids: str) -> list[Row]:
+    """Return every state change of the objects, in the order in which they were entered."""
+    names = {f"id{number}": value for number, value in enumerate(object_ids)}
+    listed = ", ".join(f":{name}" for name in names)
+    return tx.rows(f"SELECT * FROM state_changes WHERE object_id IN ({listed}) ORDER BY seq", names)
+
+
+def list_runs(tx: Tx, *, limit: int = 50) -> list[Row]:
+    """Return the latest runs, each with its drafts by state and its skips."""
+    return tx.rows(
+        "SELECT r.*, "
+        "(SELECT count(*) FROM skips s WHERE s.run_id = r.run_id) AS skips "
+        "FROM runs r ORDER BY r.started_at DESC, r.run_id LIMIT :limit",
+        {"limit": limit},
+    )
+
+
+def draft_states(tx: Tx, run_ids: list[str]) -> dict[str, dict[str, int]]:
+    """Return how many drafts of each run are in each state."""
+    if not run_ids:
+        return {}
+    names = {f"id{number}": value for number, value in enumerate(run_ids)}
+    listed = ", ".join(f":{name}" for name in names)
+    rows = tx.rows(
+        "SELECT run_id, state, count(*) AS drafts FROM drafts "
+        f"WHERE run_id IN ({listed}) GROUP BY run_id, state",
+        names,
+    )
+    counts: dict[str, dict[str, int]] = {run_id: {} for run_id in run_ids}
+    for row in rows:
+        counts[row["run_id"]][row["state"]] = row["drafts"]
+    return counts
+
+
+def draft_versions(tx: Tx, draft_id: str) -> list[Row]:
+    """Return every version of a draft with its decision, the living one first.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such draft.
+    """
+    rows = tx.rows(
+        "SELECT d.*, e.action FROM drafts d LEFT JOIN decisions e "
+        "ON e.draft_id = d.draft_id AND e.draft_version = d.version WHERE d.draft_id = :id "
+        "ORDER BY CASE WHEN d.state IN ('superseded', 'lapsed') THEN 1 ELSE 0 END, "
+        "d.entered_at DESC",
+        {"id": draft_id},
+    )
+    if not rows:
+        message = f"there is no draft {draft_id}"
+        raise NotFoundError(message, draft_id=draft_id)
+    return rows
+
+
+def document_of(tx: Tx, draft_id: str) -> Row | None:
+    """Return the document that was issued for a draft."""
+    return tx.first("SELECT * FROM documents WHERE draft_id = :id", {"id": draft_id})
+
+
+def draft_of_document(tx: Tx, document_id: str) -> str:
+    """Return the draft of a document.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such document.
+    """
+    found = tx.scalar("SELECT draft_id FROM documents WHERE document_id = :id", {"id": document_id})
+    if found is None:
+        message = f"there is no document {document_id}"
+        raise NotFoundError(message, document_id=document_id)
+    return str(found)
+
+
+def postings_of(tx: Tx, document_id: str) -> list[Row]:
+    """Return the postings of a document's journal entries with the names of the accounts."""
+    return tx.rows(
+        "SELECT p.*, a.name AS account_name FROM journal_entries j "
+        "JOIN postings p ON p.entry_id = j.entry_id "
+        "LEFT JOIN ledger_accounts a "
+        "ON a.entity_id = j.entity_id AND a.account_id = p.account_id "
+        "WHERE j.document_id = :id ORDER BY p.entry_id, p.line",
+        {"id": document_id},
+    )
+
+
+def deliveries_of(tx: Tx, document_id: str) -> list[Row]:
+    """Return how each delivery of a document stands."""
+    return tx.rows(
+        "SELECT channel, status, attempts, delivered_at, next_attempt_at, last_error "
+        "FROM outbox WHERE document_id = :id ORDER BY channel",
+        {"id": document_id},
+    )
+
+
+def case_of_draft(tx: Tx, draft_id: str) -> str | None:
+    """Return the latest case of a draft, or None: it never had one."""
+    found = tx.scalar(
+        "SELECT case_id FROM cases WHERE draft_id = :id ORDER BY opened_at DESC LIMIT 1",
+        {"id": draft_id},
+    )
+    return None if found is None else str(found)
+
+
+def operating_figures(tx: Tx) -> list[Row]:
+    """Return (name, state, amount) of what an operator watches; for ``GET /metrics``."""
+    return tx.rows(
+        "SELECT 'cases' AS name, status AS state, count(*) AS amount FROM cases GROUP BY status "
+        "UNION ALL SELECT 'outbox', status, count(*) FROM outbox GROUP BY status "
+        "UNION ALL SELECT 'runs', status, count(*) FROM runs GROUP BY status "
+        "UNION ALL SELECT 'quarantine', status, count(*) FROM quarantine GROUP BY status "
+        "UNION ALL SELECT 'drafts', state, count(*) FROM drafts GROUP BY state"
+    )
+
+
+def session_stamp(tx: Tx, user_id: str) -> str:
+    """Return a digest that changes with the password: a session keeps it and ends with it."""
+    found = tx.scalar("SELECT password_hash FROM users WHERE user_id = :id", {"id": user_id})
+    return hashlib.sha256(str(found).encode()).hexdigest()[:32]
