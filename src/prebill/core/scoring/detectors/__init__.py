@@ -1,1 +1,25 @@
 """One file per detector, listed in ``DETECTORS``."""
+
+from typing import Final
+
+from prebill.core.scoring.detectors.base import Detector, Judged, Scene
+from prebill.core.scoring.detectors.duplicates import DUPLICATES
+from prebill.core.scoring.detectors.invariants import INVARIANTS
+from prebill.core.scoring.detectors.level import LEVEL
+from prebill.core.scoring.detectors.repeated import REPEATED
+from prebill.core.scoring.detectors.tax_treatment import TAX_TREATMENT
+
+
+def registered(*detectors: Detector) -> tuple[Detector, ...]:
+    """Return the detectors, refusing one name twice."""
+    names = [detector.name for detector in detectors]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        message = f"detectors registered twice: {', '.join(twice)}"
+        raise ValueError(message)
+    return detectors
+
+
+DETECTORS: Final = registered(LEVEL, INVARIANTS, TAX_TREATMENT, DUPLICATES, REPEATED)
+
+__all__ = ["DETECTORS", "Detector", "Judged", "Scene", "registered"]

@@ -1,1 +1,1 @@
-"""One file per feature family: ``profile(history)`` and ``features(draft, profile)``."""
+"""One file per feature family: ``profile(history, keys)`` and ``features(rows, profile)``."""

@@ -1,0 +1,27 @@
+"""Expected loss at or above an amount in major units of the draft's currency."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import polars as pl
+
+from prebill.core.money import CURRENCY_EXPONENTS
+from prebill.core.policy.rules.base import Evaluate, RuleKind, number
+
+
+def build(settings: Mapping[str, object], rule_id: str) -> Evaluate:
+    """Hit drafts with that much at stake and an error that is at least so likely."""
+    limit = number(settings, "at_least", rule_id)
+    least = number(settings, "min_p_error", rule_id, low=0.0, high=1.0)
+
+    def hits(scores: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
+        exponent = pl.col("currency").replace_strict(
+            CURRENCY_EXPONENTS, default=2, return_dtype=pl.Int64
+        )
+        lost = pl.col("expected_loss_minor") / pl.lit(10).pow(exponent)
+        return scores.filter(lost >= limit, pl.col("p_error") >= least).select("invoice_id")
+
+    return hits
+
+
+LOSS_AT_LEAST: Final = RuleKind("loss_at_least", frozenset({"at_least", "min_p_error"}), build)

@@ -1,0 +1,187 @@
+"""One score from many tails, and what it means in money.
+
+``anomaly_score`` is the calibrated tail of the largest tail. ``p_error`` is the stated prior odds
+of an error times how much likelier so small a tail is under an error than on a clean invoice.
+"""
+
+from typing import Final, Protocol
+
+import polars as pl
+
+from prebill.core.money import CURRENCY_EXPONENTS, expected_loss_minor
+from prebill.core.scoring.tails import RAREST, calibrated
+
+#: Own earlier invoices below which a judgement is sparse.
+FULL_HISTORY: Final = 4
+#: One direction must outweigh the other by this to be named.
+CLEARLY: Final = 1.5
+PPM: Final = 1_000_000
+
+
+class Terms(Protocol):
+    """What scoring needs of a policy: stated prior and costs. The policy decides, not this."""
+
+    @property
+    def error_prior(self) -> float:
+        """P(error) of any draft before it is looked at."""
+
+    @property
+    def tail_exponent(self) -> float:
+        """Under an error a tail p has density a·p^(a-1) with this a in (0, 1]."""
+
+    @property
+    def cost_over(self) -> float:
+        """Cost of one unit over-billed and issued."""
+
+    @property
+    def cost_under(self) -> float:
+        """Cost of one unit under-billed and issued."""
+
+    @property
+    def never_paid_of_late(self) -> float:
+        """Share of late invoices that are never paid."""
+
+    @property
+    def review_minutes(self) -> float:
+        """Minutes a reviewer needs for a draft."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical policy."""
+
+    def decide(self, scores: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:
+        """Action of every draft: ``invoice_id, action``."""
+
+
+def anomaly_scores(tails: pl.DataFrame, detectors: list[str]) -> pl.DataFrame:
+    """Combine the detectors' tails by maximum and calibrate the maximum on its own past.
+
+    Parameters
+    ----------
+    tails : pl.DataFrame, one row per draft and settled past invoice
+        ``invoice_id, is_draft`` and one column a detector in [0, 1], null: could not judge.
+    detectors : list of str
+        Columns of ``tails``. One without any tail on past rows (it reads agreements, which are
+        known for drafts only) states its tail and joins after the calibration.
+
+    Returns
+    -------
+    pl.DataFrame, one row per draft
+        ``invoice_id, anomaly_score``; null only where no detector could judge.
+    """
+    past = tails.filter(~pl.col("is_draft"))
+    has_past = [name for name in detectors if past[name].count() > 0 or past.height == 0]
+    stated = [name for name in detectors if name not in has_past]
+    rarest = pl.max_horizontal([pl.lit(None, dtype=pl.Float64), *has_past])
+    surprise = -(1.0 - rarest).clip(RAREST, 1.0).log10()
+    frame = tails.with_columns(surprise=surprise)
+    tail = calibrated(frame, "surprise")
+    if tail.count() == 0:  # too few rows to calibrate on: the tails stand as they are
+        tail = frame.select(tail=1.0 - 10.0 ** -pl.col("surprise"))["tail"]
+    combined = frame.with_columns(combined=tail).with_columns(
+        anomaly_score=pl.max_horizontal(["combined", *stated])
+    )
+    return combined.filter("is_draft").select("invoice_id", pl.col("anomaly_score").clip(0.0, 1.0))
+
+
+def error_probability(anomaly_score: pl.Expr, terms: Terms) -> pl.Expr:
+    """P(error) from the stated prior and the calibrated tail; null where there is no score.
+
+    The likelihood of a tail p under an error is a·p^(a-1), on a clean invoice 1 (Sellke, Bayarri,
+    Berger: Calibration of p values, The American Statistician 2001).
+    """
+    tail = (1.0 - anomaly_score).clip(RAREST, 1.0)
+    times = terms.tail_exponent * tail ** (terms.tail_exponent - 1.0)
+    odds = terms.error_prior / (1.0 - terms.error_prior) * times
+    return odds / (1.0 + odds)
+
+
+def with_money(drafts: pl.DataFrame, findings: pl.DataFrame, terms: Terms) -> pl.DataFrame:
+    """Add direction, exposure, expected loss and priority.
+
+    Parameters
+    ----------
+    drafts : pl.DataFrame
+        ``invoice_id, currency, total_minor, p_error, p_late``.
+    findings : pl.DataFrame
+        ``FINDINGS``. Judges that name the same fault twice are not added up: the largest
+        over-billing and the largest under-billing count.
+    terms : Terms
+        Costs.
+
+    Returns
+    -------
+    pl.DataFrame
+        With ``over_minor, under_minor, direction, expected_loss_minor, priority``.
+    """
+    amount = pl.col("amount_minor")
+    sides = findings.group_by("invoice_id").agg(
+        over_minor=amount.clip(0).max(), under_minor=(-amount).clip(0).max()
+    )
+    joined = drafts.join(sides, on="invoice_id", how="left", maintain_order="left").with_columns(
+        pl.col("over_minor").fill_null(0), pl.col("under_minor").fill_null(0)
+    )
+    over, under = pl.col("over_minor"), pl.col("under_minor")
+    direction = (
+        pl.when(over > CLEARLY * under)
+        .then(pl.lit("over"))
+        .when(under > CLEARLY * over)
+        .then(pl.lit("under"))
+        .otherwise(pl.lit("unclear"))
+    )
+    saved = expected_loss_minor(over, _ppm(pl.col("p_error") * terms.cost_over)) + (
+        expected_loss_minor(under, _ppm(pl.col("p_error") * terms.cost_under))
+    )
+    unpaid = expected_loss_minor(
+        pl.col("total_minor").clip(0), _ppm(pl.col("p_late") * terms.never_paid_of_late)
+    )
+    exponent = pl.col("currency").replace_strict(
+        CURRENCY_EXPONENTS, default=2, return_dtype=pl.Float64
+    )
+    return joined.with_columns(
+        direction=direction, saved_minor=saved.fill_null(0), unpaid_minor=unpaid.fill_null(0)
+    ).with_columns(
+        expected_loss_minor=pl.col("saved_minor") + pl.col("unpaid_minor"),
+        priority=pl.col("saved_minor") / 10.0**exponent / terms.review_minutes,
+    )
+
+
+def confidence(known: pl.Expr) -> pl.Expr:
+    """How much history the judgement rests on: full, sparse or cold."""
+    return (
+        pl.when(known.fill_null(0) >= FULL_HISTORY)
+        .then(pl.lit("full"))
+        .when(known > 0)
+        .then(pl.lit("sparse"))
+        .otherwise(pl.lit("cold"))
+    )
+
+
+def reasons_json(findings: pl.DataFrame) -> pl.DataFrame:
+    """Findings as the JSON list of decisions, largest money first.
+
+    Returns
+    -------
+    pl.DataFrame, one row per invoice with a finding
+        ``invoice_id, reasons``: JSON list of {code, text, amount_minor, lines}.
+    """
+    lines = pl.when(pl.col("line_ids") == "").then(pl.lit([], dtype=pl.List(pl.String)))
+    reason = pl.struct(
+        "code", "text", "amount_minor", lines=lines.otherwise(pl.col("line_ids").str.split(","))
+    )
+    ranked = findings.with_columns(
+        money=pl.col("amount_minor").abs().fill_null(0), reason=reason.struct.json_encode()
+    ).sort(
+        ["invoice_id", "money", "score", "detector", "code", "line_ids"],
+        descending=[False, True, True, False, False, False],
+        nulls_last=True,
+    )
+    return ranked.group_by("invoice_id", maintain_order=True).agg(
+        reasons=pl.concat_str(pl.lit("["), pl.col("reason").str.join(","), pl.lit("]")).first()
+    )
+
+
+def _ppm(probability: pl.Expr) -> pl.Expr:
+    """A probability, or a cost share of one, rounded to millionths."""
+    return (probability.fill_null(0.0).clip(0.0, 100.0) * PPM).round(0).cast(pl.Int64)
+

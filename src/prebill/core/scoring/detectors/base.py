@@ -1,0 +1,91 @@
+"""The contract of a detector, and how it words a finding. High = unusual."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from prebill.core.schemas.internal import FINDINGS, GAPS
+from prebill.core.scoring.frames import Books, ScoringInputs
+from prebill.core.scoring.models.forest import Forest
+
+TAILS: Final = pl.Schema({"invoice_id": pl.String, "tail": pl.Float64})
+STATISTICAL: Final = "statistical"
+EXACT: Final = "exact"
+COULD_NOT_JUDGE: Final = "could_not_judge"
+#: A statistical finding is worth a reviewer's reading from this tail on.
+WORTH_SAYING: Final = 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What every detector sees; nothing in it is changed.
+
+    ``rows``: drafts and settled past (``is_draft`` false) with the columns of ``INVOICES``,
+    ``series`` and all invoice features; ``lines``: their lines with
+    :func:`features.invariants.line_features`; ``usage``: usage features of the drafts' windows.
+    """
+
+    inputs: ScoringInputs
+    books: Books
+    rows: pl.DataFrame
+    lines: pl.DataFrame
+    usage: pl.DataFrame
+    forest: Forest | None = None
+
+    @property
+    def drafts(self) -> pl.DataFrame:
+        """Rows to judge."""
+        return self.rows.filter("is_draft")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A detector's answer: a tail a row (null: could not judge), findings, expected but absent."""
+
+    tails: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TAILS))
+    findings: pl.DataFrame = field(default_factory=FINDINGS.empty)
+    gaps: pl.DataFrame = field(default_factory=GAPS.empty)
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A registered judge. ``needs`` names what it can't work without, for the reader."""
+
+    name: str
+    needs: str
+    judge: Callable[[Scene], Judged]
+
+
+def tails_of(rows: pl.DataFrame, tail: pl.Series) -> pl.DataFrame:
+    """Pair ids with tails, past rows included: the combination calibrates itself on them."""
+    return rows.select("invoice_id", tail=tail.cast(pl.Float64))
+
+
+def findings_of(frame: pl.DataFrame, detector: str) -> pl.DataFrame:
+    """Complete a frame of findings.
+
+    Parameters
+    ----------
+    frame : pl.DataFrame
+        ``invoice_id, code, score, text`` and, where known, ``basis, amount_minor, expected,
+        line_ids, evidence``.
+    detector : str
+        Its name.
+    """
+    given = set(frame.columns)
+    defaults = {
+        "basis": pl.lit(STATISTICAL),
+        "amount_minor": pl.lit(None, dtype=pl.Int64),
+        "expected": pl.lit(None, dtype=pl.String),
+        "line_ids": pl.lit(""),
+        "evidence": pl.lit(""),
+    }
+    extra = [value.alias(name) for name, value in defaults.items() if name not in given]
+    return FINDINGS.conform(frame.with_columns(*extra, detector=pl.lit(detector)))
+
+
+def line_list(column: str = "line_id", most: int = 12) -> pl.Expr:
+    """Line ids of a group as text, at most a dozen."""
+    return pl.col(column).sort().head(most).str.join(",")

@@ -1,0 +1,137 @@
+"""Duplicates: the same invoice twice, the same line twice, the same contract billed twice."""
+
+from typing import Final
+
+import polars as pl
+
+from prebill.core.scoring.detectors.base import (
+    Detector,
+    Judged,
+    Scene,
+    findings_of,
+    tails_of,
+)
+from prebill.core.scoring.frames import DAY
+from prebill.core.scoring.tails import rarity
+from prebill.core.scoring.words import estimated_minor, money_text, over_under, percent_text
+
+WORTH_SAYING: Final = 0.95
+#: A twin issued within so many days is a duplicate; further apart it is a recurring amount.
+TWIN_DAYS: Final = 20
+
+
+def judge(scene: Scene) -> Judged:
+    """Judge each invoice's likeness to others and of its lines to each other."""
+    rows = _with_twins(scene)
+    frame = rows.with_columns(
+        twin_tail=rarity(rows, "twin"),
+        line_tail=rarity(rows, "duplicate_share"),
+    )
+    tail = frame.select(tail=pl.max_horizontal("twin_tail", "line_tail"))["tail"]
+    drafts = frame.filter("is_draft")
+    return Judged(tails_of(frame, tail), pl.concat([_twins(drafts), _lines(scene, drafts)]))
+
+
+def _with_twins(scene: Scene) -> pl.DataFrame:
+    """Add ``twin`` (1: same customer, content and period as another invoice) and its id.
+
+    Both of a pair in one batch are marked: nobody can tell from content which came first.
+    """
+    content = (
+        scene.books.lines.sort("invoice_id", "product", "amount_minor")
+        .group_by("invoice_id", maintain_order=True)
+        .agg(content=pl.concat_str("product", "quantity", "amount_minor", ignore_nulls=True))
+        .with_columns(content=pl.col("content").list.join("|").hash())
+    )
+    heads = scene.books.invoices.join(content, on="invoice_id", how="left").select(
+        "invoice_id",
+        "customer_id",
+        "currency",
+        "total_minor",
+        "content",
+        "period_start_on",
+        "period_end_on",
+        "issued_on",
+    )
+    key = ["customer_id", "currency", "total_minor", "content", "period_start_on", "period_end_on"]
+    shared = heads.filter(pl.col("total_minor") != 0, pl.len().over(key) > 1)
+    near = pl.col("issued_on_twin").is_between(
+        pl.col("issued_on") - TWIN_DAYS * DAY, pl.col("issued_on")
+    )
+    same_period = pl.col("period_start_on").is_not_null()
+    pairs = (
+        shared.join(shared, on=key, suffix="_twin", nulls_equal=True)
+        .filter(pl.col("invoice_id") != pl.col("invoice_id_twin"))
+        .filter(near | (same_period & (pl.col("issued_on_twin") <= pl.col("issued_on"))))
+        .group_by("invoice_id")
+        .agg(twin_id=pl.col("invoice_id_twin").min())
+    )
+    return scene.rows.join(pairs, on="invoice_id", how="left").with_columns(
+        twin=pl.col("twin_id").is_not_null().cast(pl.Float64)
+    )
+
+
+def _twins(drafts: pl.DataFrame) -> pl.DataFrame:
+    twins = drafts.filter(pl.col("twin") > 0, pl.col("twin_tail") >= WORTH_SAYING)
+    return findings_of(
+        twins.select(
+            "invoice_id",
+            score="twin_tail",
+            basis=pl.lit("exact"),
+            code=pl.lit("duplicate_invoice"),
+            amount_minor=pl.col("total_minor"),
+            expected=pl.lit("one invoice"),
+            evidence=pl.col("twin_id"),
+            text=pl.concat_str(
+                pl.lit("same customer, amount and content as invoice "),
+                pl.col("twin_id"),
+                pl.lit("; "),
+                over_under(pl.col("total_minor"), pl.col("currency")),
+            ),
+        ),
+        "duplicates",
+    )
+
+
+def _lines(scene: Scene, drafts: pl.DataFrame) -> pl.DataFrame:
+    rare = drafts.filter(
+        pl.col("duplicate_share") > 0, pl.col("line_tail") >= WORTH_SAYING
+    ).select("invoice_id", "currency", "duplicate_share", score="line_tail")
+    doubled = (
+        scene.lines.filter(pl.col("amount") != 0)
+        .join(rare, on="invoice_id")
+        .group_by("invoice_id", "currency", "duplicate_share", "score", "product", "quantity", "amount")
+        .agg(ids=pl.col("line_id").sort(), copies=pl.len())
+        .filter(pl.col("copies") > 1)
+        .with_columns(extra=pl.col("amount") * (pl.col("copies") - 1))
+        .sort(pl.col("extra").abs(), descending=True)
+        .group_by("invoice_id", "currency", "duplicate_share", "score", maintain_order=True)
+        .agg(
+            amount_minor=pl.col("extra").sum(),
+            line_ids=pl.col("ids").list.explode().sort().head(12).str.join(","),
+            product=pl.col("product").first(),
+        )
+        .with_columns(amount_minor=estimated_minor(pl.col("amount_minor")))
+    )
+    return findings_of(
+        doubled.select(
+            "invoice_id",
+            "score",
+            "amount_minor",
+            "line_ids",
+            basis=pl.lit("exact"),
+            code=pl.lit("duplicate_line"),
+            expected=pl.lit("each line once"),
+            text=pl.concat_str(
+                pl.col("product"),
+                pl.lit(" stands twice with equal quantity and amount; lines that repeat are "),
+                percent_text(pl.col("duplicate_share")),
+                pl.lit(" of the invoice; over-billed about "),
+                money_text(pl.col("amount_minor"), pl.col("currency")),
+            ),
+        ),
+        "duplicates",
+    )
+
+
+DUPLICATES: Final = Detector("duplicates", "earlier invoices; lines for duplicate lines", judge)

@@ -1,0 +1,94 @@
+"""Level: the invoice's size, units and lines against its own history, by isolation forest.
+
+With fewer past invoices than a forest needs, the largest robust deviation takes its place. The
+tail is calibrated within noise regimes: how many own invoices the comparison rests on.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from prebill.core.scoring.detectors.base import (
+    WORTH_SAYING,
+    Detector,
+    Judged,
+    Scene,
+    findings_of,
+    tails_of,
+)
+from prebill.core.scoring.tails import calibrated
+from prebill.core.scoring.words import estimated_minor, money_text, over_under
+
+#: Own invoices known: none, one or two, a few, eight.
+_REGIMES: Final = (0.5, 2.5, 5.5)
+
+
+def statistic(scene: Scene) -> pl.Series:
+    """The uncalibrated level of unusualness of every row, high = unusual."""
+    if scene.forest is not None:
+        return scene.forest.score(scene.rows).alias("statistic")
+    own = [pl.col(name).abs() for name in ("total_z", "units_z", "lines_z", "price_z")]
+    known = pl.max_horizontal(*own)
+    return scene.rows.select(
+        statistic=pl.when(pl.col("known") > 0).then(known).otherwise(pl.col("total_peers").abs())
+    )["statistic"]
+
+
+def judge(scene: Scene) -> Judged:
+    """Judge each invoice's level."""
+    known = pl.col("known").fill_null(0.0)
+    regime = sum((known > edge).cast(pl.Int64) for edge in _REGIMES)
+    frame = scene.rows.with_columns(statistic=statistic(scene), regime=regime)
+    tail = calibrated(frame, "statistic", within="regime")
+    return Judged(tails_of(frame, tail), _findings(frame.with_columns(score=tail)))
+
+
+def _findings(frame: pl.DataFrame) -> pl.DataFrame:
+    unusual = frame.filter("is_draft", pl.col("score") >= WORTH_SAYING)
+    own = unusual.filter(pl.col("total_center").is_not_null()).with_columns(
+        ordinary=_ordinary_minor()
+    )
+    own = own.with_columns(amount_minor=pl.col("total_minor") - pl.col("ordinary"))
+    times = (pl.col("total_minor") / pl.col("ordinary")).round(2).cast(pl.String)
+    ordinary = money_text(pl.col("ordinary"), pl.col("currency"))
+    worded = own.select(
+        "invoice_id",
+        "score",
+        "amount_minor",
+        code=pl.when(pl.col("total_season").abs() < 0.1)
+        .then(pl.lit("composition_unusual"))
+        .when(pl.col("amount_minor") >= 0)
+        .then(pl.lit("total_above_history"))
+        .otherwise(pl.lit("total_below_history")),
+        expected=ordinary,
+        text=pl.concat_str(
+            pl.lit("total is "),
+            times,
+            pl.lit("x the customer's ordinary "),
+            ordinary,
+            pl.lit(" (last "),
+            pl.col("known").cast(pl.Int64),
+            pl.lit(" invoices, portfolio's move taken off); "),
+            over_under(pl.col("amount_minor"), pl.col("currency")),
+        ),
+    )
+    cold = unusual.filter(pl.col("total_center").is_null()).select(
+        "invoice_id",
+        "score",
+        code=pl.lit("new_customer_unusual"),
+        text=pl.concat_str(
+            pl.lit("first invoice seen of this customer: "),
+            money_text(pl.col("total_minor"), pl.col("currency")),
+            pl.lit(" is unlike the portfolio's invoices"),
+        ),
+    )
+    return pl.concat([findings_of(worded, "level"), findings_of(cold, "level")])
+
+
+def _ordinary_minor() -> pl.Expr:
+    """The own median, moved as the portfolio moved: a rank, never a posted amount."""
+    center = pl.col("total_center") + pl.col("portfolio_move")
+    return estimated_minor(center.sign() * (center.abs().exp() - 1))
+
+
+LEVEL: Final = Detector("level", "earlier invoices, or a batch of peers", judge)

@@ -1,0 +1,119 @@
+"""What an invoice consists of: new, absent, duplicate and repeated lines.
+
+A repeated line has the product, quantity and amount of a line of the previous invoice: ordinary
+for a flat fee, a stuck meter where quantities used to vary. All are shares of money.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from prebill.core.scoring.frames import Books
+
+#: Feature → what it means.
+FEATURES: Final[dict[str, str]] = {
+    "new_share": "money of products that the previous invoice lacked",
+    "absent_share": "previous invoice's money of products that this one lacks",
+    "duplicate_share": "money of lines that stand twice: product, quantity and amount",
+    "repeat_share": "money of lines that the previous invoice had with the same quantity and amount",
+}
+
+
+def profile(books: Books, keys: pl.DataFrame) -> pl.DataFrame:
+    """The previous invoice of each series before a day.
+
+    Parameters
+    ----------
+    books : Books
+        Every visible invoice.
+    keys : pl.DataFrame
+        ``invoice_id, series, issued_on`` of the invoices to judge.
+
+    Returns
+    -------
+    pl.DataFrame, one row per key
+        ``invoice_id, previous_id``; null for the first invoice of a series.
+    """
+    past = books.invoices.select("series", "issued_on", previous_id="invoice_id")
+    return (
+        keys.select("invoice_id", "series", "issued_on")
+        .sort("issued_on")
+        .join_asof(
+            past.sort("issued_on", "previous_id"),
+            on="issued_on",
+            by="series",
+            strategy="backward",
+            allow_exact_matches=False,
+            check_sortedness=False,
+        )
+        .select("invoice_id", "previous_id")
+    )
+
+
+def features(books: Books, profile: pl.DataFrame) -> pl.DataFrame:
+    """Compare each invoice's lines with those of its previous invoice.
+
+    Returns
+    -------
+    pl.DataFrame, one row per invoice of ``profile``
+        ``invoice_id, previous_id`` and the columns of ``FEATURES``; null without lines, or without
+        an earlier invoice that has lines.
+    """
+    lines = books.lines.select(
+        "invoice_id", "product", "quantity", money=pl.col("amount_minor").abs().cast(pl.Float64)
+    )
+    own = profile.join(lines, on="invoice_id")
+    before = (
+        profile.filter(pl.col("previous_id").is_not_null())
+        .join(lines, left_on="previous_id", right_on="invoice_id")
+        .select("invoice_id", "product", "quantity", "money")
+    )
+    same_key = ["invoice_id", "product", "quantity", "money"]
+    repeated = own.join(
+        before.unique(same_key).with_columns(is_repeat=pl.lit(value=True)),
+        on=same_key,
+        how="left",
+        nulls_equal=True,
+    ).join(
+        before.select("invoice_id", "product").unique().with_columns(is_known=pl.lit(value=True)),
+        on=["invoice_id", "product"],
+        how="left",
+    )
+    whole = pl.max_horizontal(pl.col("money").sum(), pl.lit(1.0))
+    now = repeated.group_by("invoice_id").agg(
+        new_share=pl.col("money").filter(pl.col("is_known").is_null()).sum() / whole,
+        repeat_share=pl.col("money").filter("is_repeat").sum() / whole,
+        money=pl.col("money").sum(),
+    )
+    doubled = (
+        own.filter(pl.col("money") > 0)
+        .group_by(same_key)
+        .len()
+        .group_by("invoice_id")
+        .agg(extra=(pl.col("money") * (pl.col("len") - 1)).sum())
+    )
+    gone = (
+        before.join(
+            own.select("invoice_id", "product").unique(), on=["invoice_id", "product"], how="anti"
+        )
+        .group_by("invoice_id")
+        .agg(gone=pl.col("money").sum())
+    )
+    was = before.group_by("invoice_id").agg(was=pl.col("money").sum())
+    has_past = pl.col("was").is_not_null()
+    joined = profile
+    for part in (now, doubled, gone, was):
+        joined = joined.join(part, on="invoice_id", how="left")
+    has_lines = pl.col("money").is_not_null()
+    return joined.select(
+        "invoice_id",
+        "previous_id",
+        new_share=pl.when(has_past).then("new_share"),
+        absent_share=pl.when(has_past & has_lines).then(
+            pl.col("gone").fill_null(0.0) / pl.max_horizontal("was", pl.lit(1.0))
+        ),
+        duplicate_share=pl.when(has_lines).then(
+            pl.col("extra").fill_null(0.0) / pl.max_horizontal("money", pl.lit(1.0))
+        ),
+        repeat_share=pl.when(has_past).then("repeat_share"),
+    )

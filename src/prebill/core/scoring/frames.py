@@ -1,0 +1,165 @@
+"""What scoring reads, and the as-of rule: which rows a draft may see.
+
+Drafts of one ``issued_on`` are one batch. A draft sees every invoice issued before that day,
+earlier drafts too, and the content, never the outcome, of its own batch.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Final
+
+import polars as pl
+
+from prebill.core.schemas.inbound import (
+    CREDIT_NOTES,
+    CUSTOMERS,
+    INVOICE_LINES,
+    INVOICES,
+    PAYMENTS,
+)
+from prebill.core.schemas.internal import USAGE_DAYS
+
+#: History that features look back on: a year, the season of it, and slack for late issues.
+LOOK_BACK_DAYS: Final = 430
+#: Most recent history invoices on which tails are calibrated and the forest is fitted.
+REFERENCE_ROWS: Final = 30_000
+DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Invoices and their lines in the gate's canonical frames."""
+
+    invoices: pl.DataFrame = field(default_factory=INVOICES.empty)
+    lines: pl.DataFrame = field(default_factory=INVOICE_LINES.empty)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreements:
+    """What was agreed, for the whole pipeline only; the gate alone has none.
+
+    ``expected_drafts`` and ``expected_lines`` are priced from the CRM contract's terms by the same
+    formulas as the drafts; their ``subscription_id`` is the contract's id.
+    """
+
+    drafts: pl.DataFrame
+    draft_lines: pl.DataFrame
+    expected_drafts: pl.DataFrame
+    expected_lines: pl.DataFrame
+    entitlements: pl.DataFrame
+    contracts: pl.DataFrame
+    subscriptions: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringInputs:
+    """Drafts to judge and everything known beside them; what is missing is an empty frame."""
+
+    history: Books
+    drafts: Books
+    customers: pl.DataFrame = field(default_factory=CUSTOMERS.empty)
+    payments: pl.DataFrame = field(default_factory=PAYMENTS.empty)
+    credit_notes: pl.DataFrame = field(default_factory=CREDIT_NOTES.empty)
+    usage_days: pl.DataFrame = field(default_factory=USAGE_DAYS.empty)
+    agreements: Agreements | None = None
+
+    @property
+    def cut_off(self) -> date | None:
+        """Issue date of the earliest draft: models and tails learn from rows before it."""
+        first: date | None = self.drafts.invoices["issued_on"].min()  # type: ignore[assignment]
+        return first
+
+
+def settle(inputs: ScoringInputs) -> ScoringInputs:
+    """Apply the as-of rule that needs no key: the draft's row wins, later rows are not there.
+
+    Parameters
+    ----------
+    inputs : ScoringInputs
+        As handed in: an id may stand in history and drafts, history may go on after the drafts.
+
+    Returns
+    -------
+    ScoringInputs
+        History without drafts and without invoices of the last draft's day or later; no payment
+        or credit of a draft; usage up to the last draft's day. Frames are conformed and sorted.
+    """
+    drafts = INVOICES.conform(inputs.drafts.invoices).sort("issued_on", "invoice_id")
+    last_on: date | None = drafts["issued_on"].max()  # type: ignore[assignment]
+    ids = drafts.select("invoice_id")
+    history = INVOICES.conform(inputs.history.invoices).join(ids, on="invoice_id", how="anti")
+    payments, credits = PAYMENTS.conform(inputs.payments), CREDIT_NOTES.conform(inputs.credit_notes)
+    usage = USAGE_DAYS.conform(inputs.usage_days)
+    if last_on is not None:
+        history = history.filter(pl.col("issued_on") < last_on)
+        payments = payments.filter(pl.col("paid_on") < last_on)
+        credits = credits.filter(pl.col("issued_on") < last_on)
+        usage = usage.filter(pl.col("used_on") <= last_on)
+    lines = INVOICE_LINES.conform(inputs.history.lines).join(
+        history.select("invoice_id"), on="invoice_id", how="semi"
+    )
+    own_lines = INVOICE_LINES.conform(inputs.drafts.lines).join(ids, on="invoice_id", how="semi")
+    return ScoringInputs(
+        history=Books(
+            history.sort("issued_on", "invoice_id"), lines.sort("invoice_id", "line_id")
+        ),
+        drafts=Books(drafts, own_lines.sort("invoice_id", "line_id")),
+        customers=CUSTOMERS.conform(inputs.customers),
+        payments=payments.join(ids, on="invoice_id", how="anti"),
+        credit_notes=credits.join(ids, on="invoice_id", how="anti"),
+        usage_days=usage,
+        agreements=inputs.agreements,
+    )
+
+
+def visible(inputs: ScoringInputs) -> Books:
+    """Every invoice that some draft may look back on, drafts included.
+
+    Parameters
+    ----------
+    inputs : ScoringInputs
+        Settled.
+
+    Returns
+    -------
+    Books
+        Invoices of the last ``LOOK_BACK_DAYS`` before the first draft, and the drafts, with
+        ``is_draft`` and ``series`` (customer and currency: amounts compare only within it).
+    """
+    cut_off = inputs.cut_off
+    history = inputs.history.invoices
+    if cut_off is not None:
+        history = history.filter(pl.col("issued_on") >= cut_off - LOOK_BACK_DAYS * DAY)
+    invoices = pl.concat(
+        [
+            history.with_columns(is_draft=pl.lit(value=False)),
+            inputs.drafts.invoices.with_columns(is_draft=pl.lit(value=True)),
+        ]
+    ).with_columns(series=pl.concat_str("customer_id", "currency", separator="|"))
+    lines = pl.concat([inputs.history.lines, inputs.drafts.lines]).join(
+        invoices.select("invoice_id"), on="invoice_id", how="semi"
+    )
+    return Books(invoices, lines)
+
+
+def judged_rows(books: Books, inputs: ScoringInputs) -> pl.DataFrame:
+    """The drafts, and the history rows on which tails are calibrated.
+
+    Returns
+    -------
+    pl.DataFrame, one row per invoice
+        Columns of ``books.invoices``. History rows are the latest ``REFERENCE_ROWS`` before the
+        first draft, without those that a credit note had corrected by then.
+    """
+    cut_off = inputs.cut_off
+    drafts = books.invoices.filter("is_draft")
+    if cut_off is None:
+        return drafts
+    credited = inputs.credit_notes.filter(pl.col("issued_on") < cut_off).select("invoice_id")
+    reference = (
+        books.invoices.filter(~pl.col("is_draft"), pl.col("issued_on") < cut_off)
+        .join(credited, on="invoice_id", how="anti")
+        .sort("issued_on", "invoice_id")
+        .tail(REFERENCE_ROWS)
+    )
+    return pl.concat([reference, drafts]).sort("issued_on", "invoice_id")

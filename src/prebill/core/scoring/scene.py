@@ -1,0 +1,57 @@
+"""From inputs to the scene that detectors see: every feature family, once, for all rows."""
+
+from dataclasses import replace
+from typing import Final
+
+import polars as pl
+
+from prebill.core.scoring.detectors.base import Scene
+from prebill.core.scoring.features import invariants, line_mix, variance
+from prebill.core.scoring.frames import ScoringInputs, judged_rows, settle, visible
+from prebill.core.scoring.models.forest import Forest
+
+#: Invoice features by name → meaning: what a feature row stores.
+FEATURES: Final[dict[str, str]] = {
+    "known": "earlier invoices of the series that the comparison rests on, at most 8",
+    **variance.FEATURES,
+    **invariants.FEATURES,
+    **line_mix.FEATURES,
+}
+
+
+def scene_of(inputs: ScoringInputs, forest: Forest | None = None) -> Scene:
+    """Compute all features as of each row's own issue date.
+
+    Parameters
+    ----------
+    inputs : ScoringInputs
+        As handed in; the as-of rule is applied here.
+    forest : Forest or None
+        The level model; it can be set later with :func:`with_forest`.
+    """
+    settled = settle(inputs)
+    books = visible(settled)
+    rows = judged_rows(books, settled)
+    facts = invariants.line_facts(books)
+    own = facts.join(rows.select("invoice_id"), on="invoice_id", how="semi")
+    lines = invariants.profile(facts, own)
+    lines = invariants.line_features(lines, lines.filter(~pl.col("is_draft")))
+    parts = (
+        _variance(rows, variance.measures(books)),
+        invariants.features(rows, lines, books, settled.customers),
+        line_mix.features(books, line_mix.profile(books, rows)),
+    )
+    for part in parts:
+        rows = rows.join(part, on="invoice_id", how="left", maintain_order="left")
+    return Scene(settled, books, rows, lines, usage=pl.DataFrame(), forest=forest)
+
+
+def with_forest(scene: Scene, forest: Forest | None) -> Scene:
+    """The same scene, judged by another forest."""
+    return replace(scene, forest=forest)
+
+
+def _variance(rows: pl.DataFrame, measures: pl.DataFrame) -> pl.DataFrame:
+    own = rows.select("invoice_id").join(measures, on="invoice_id", maintain_order="left")
+    keys = own.select("series", as_of_on="issued_on")
+    return variance.features(own, variance.profile(measures, keys))

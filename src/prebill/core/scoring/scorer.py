@@ -1,0 +1,135 @@
+"""Score a batch of drafts: features, detectors, combination, payment figures, decision rows."""
+
+import json
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from prebill.core.schemas.internal import DECISIONS, FINDINGS, GAPS
+from prebill.core.scoring.combine import (
+    Terms,
+    anomaly_scores,
+    confidence,
+    error_probability,
+    reasons_json,
+    with_money,
+)
+from prebill.core.scoring.detectors import DETECTORS, Detector, Judged, Scene
+from prebill.core.scoring.detectors.base import COULD_NOT_JUDGE, findings_of
+from prebill.core.scoring.frames import ScoringInputs
+from prebill.core.scoring.models import Models
+from prebill.core.scoring.payments import payment_figures
+from prebill.core.scoring.scene import FEATURES, scene_of, with_forest
+
+#: What a detector that failed says; the policy's failure matrix names the action.
+_FAILED = "the judge {} could not judge this draft: {}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Decisions and everything they rest on."""
+
+    decisions: pl.DataFrame
+    findings: pl.DataFrame
+    feature_rows: pl.DataFrame
+    gaps: pl.DataFrame
+    notes: list[str] = field(default_factory=list)
+
+
+def score(inputs: ScoringInputs, models: Models, policy: Terms) -> Scored:
+    """Judge a batch of drafts.
+
+    Parameters
+    ----------
+    inputs : ScoringInputs
+        History, drafts and what is known beside them.
+    models : Models
+        Fitted on rows before the first draft; empty models mean stated rules.
+    policy : Terms
+        Prior, costs, and the rules that turn scores into actions.
+
+    Returns
+    -------
+    Scored
+        ``decisions`` (``DECISIONS``, one row a draft), ``findings``, ``feature_rows``
+        (``invoice_id`` and named Float64 columns), ``gaps``.
+    """
+    return score_scene(scene_of(inputs), models, policy)
+
+
+def score_scene(
+    scene: Scene, models: Models, policy: Terms, detectors: tuple[Detector, ...] = DETECTORS
+) -> Scored:
+    """Judge drafts whose features are computed already; see :func:`score`."""
+    scene = with_forest(scene, models.forest)
+    answers = {detector.name: _judge(detector, scene) for detector in detectors}
+    findings = pl.concat([FINDINGS.empty(), *(answer.findings for answer in answers.values())])
+    gaps = pl.concat([GAPS.empty(), *(answer.gaps for answer in answers.values())])
+    tails = scene.rows.select("invoice_id", "is_draft")
+    for name, answer in answers.items():
+        tails = tails.join(
+            answer.tails.rename({"tail": name}), on="invoice_id", how="left", maintain_order="left"
+        )
+    anomalies = anomaly_scores(tails, list(answers))
+    findings = pl.concat([findings, _unjudged(anomalies)])
+    drafts = (
+        scene.drafts.select("invoice_id", "currency", "total_minor", "known")
+        .join(anomalies, on="invoice_id", how="left", maintain_order="left")
+        .with_columns(p_error=error_probability(pl.col("anomaly_score"), policy))
+    )
+    payment = payment_figures(scene.inputs, models)
+    drafts = drafts.join(payment.figures, on="invoice_id", how="left", maintain_order="left")
+    scores = with_money(drafts, findings, policy).with_columns(
+        p_error_basis=pl.lit("prior"), confidence=confidence(pl.col("known"))
+    )
+    decisions = _decisions(scores, findings, policy, {**models.versions, **payment.versions})
+    return Scored(decisions, findings, _feature_rows(scene), gaps, payment.notes)
+
+
+def _decisions(
+    scores: pl.DataFrame, findings: pl.DataFrame, policy: Terms, versions: dict[str, str]
+) -> pl.DataFrame:
+    """Rows of ``DECISIONS``: the policy's action beside the scores and their reasons."""
+    named = {**({"forest": "rule"} if "forest" not in versions else {}), **versions}
+    actions = policy.decide(scores, findings)
+    return DECISIONS.conform(
+        scores.join(actions, on="invoice_id", how="left", maintain_order="left")
+        .join(reasons_json(findings), on="invoice_id", how="left", maintain_order="left")
+        .with_columns(
+            pl.col("reasons").fill_null("[]"),
+            model_versions=pl.lit(json.dumps(named, sort_keys=True)),
+            policy_hash=pl.lit(policy.digest),
+        )
+    )
+
+
+def _judge(detector: Detector, scene: Scene) -> Judged:
+    """Ask one detector; what it raises becomes a finding on every draft, never a silent pass."""
+    try:
+        return detector.judge(scene)
+    except Exception as error:  # noqa: BLE001 - fail closed: recorded as a finding on each draft
+        reason = f"{type(error).__name__}: {error}"[:300]
+        findings = scene.drafts.select(
+            "invoice_id",
+            score=pl.lit(None, dtype=pl.Float64),
+            basis=pl.lit(COULD_NOT_JUDGE),
+            code=pl.lit("could_not_judge"),
+            text=pl.lit(_FAILED.format(detector.name, reason)),
+        )
+        return Judged(findings=findings_of(findings, detector.name))
+
+
+def _unjudged(anomalies: pl.DataFrame) -> pl.DataFrame:
+    """A draft without any score says why."""
+    silent = anomalies.filter(pl.col("anomaly_score").is_null()).select(
+        "invoice_id",
+        score=pl.col("anomaly_score"),
+        basis=pl.lit(COULD_NOT_JUDGE),
+        code=pl.lit("no_basis_to_compare"),
+        text=pl.lit("neither earlier invoices nor a batch of peers to compare with"),
+    )
+    return findings_of(silent, "combination")
+
+
+def _feature_rows(scene: Scene) -> pl.DataFrame:
+    return scene.drafts.select("invoice_id", *[pl.col(n).cast(pl.Float64) for n in FEATURES])
