@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
 
 _PLAN_SHARES = (0.40, 0.33, 0.20, 0.07)
-_SEAT_MEDIANS = np.array([1.0, 8.0, 30.0, 120.0])
+_SEAT_MEDIANS = np.array([5.0, 8.0, 30.0, 120.0])
 _API_MEDIANS = np.array([1_800.0, 7_000.0, 16_000.0, 60_000.0])
 _STORAGE_MEDIANS = np.array([10.0, 60.0, 180.0, 700.0])
 _DOCUMENT_MEDIANS = np.array([0.5, 0.7, 1.2, 3.0])
@@ -27,7 +27,7 @@ _MONTHLY_CHURN: Final = 0.009
 
 _EU_COUNTRIES = ("DE", "AT", "BE", "FR", "IT", "NL")
 _EU_SHARES = (0.60, 0.10, 0.05, 0.10, 0.07, 0.08)
-_REGIONS = ("CA", "NY", "TX", "WA", "FL")
+_REGIONS = ("CA", "NY", "TX", "WA", "PA")
 _FIRST = "Alder Birch Cedar Dune Elm Fjord Grove Harbor Iris Juniper Kestrel Larch Maple North Oak"
 _SECOND = "Analytics Bakery Cargo Design Energy Foods Games Health Labs Media Optics Retail Systems"
 _FORMS = {"DE01": "GmbH", "GB01": "Ltd", "US01": "Inc"}
