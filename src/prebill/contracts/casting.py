@@ -1,0 +1,129 @@
+"""From the text of a file to typed columns, without silent loss.
+
+Decimals, integers, dates and instants are checked on the text before they are cast: polars would
+round a thirteenth decimal and cut a fraction off without a word.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from prebill.core.errors import InputError
+from prebill.core.money import DECIMAL, DECIMAL_PATTERN
+from prebill.core.schemas import Column, Kind
+
+#: A whole number; "12.0" is one too, since spreadsheets write columns with gaps like this.
+INTEGER_PATTERN: Final = r"^[+-]?[0-9]{1,18}(\.0+)?$"
+FLOAT_PATTERN: Final = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
+DATE_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+INSTANT_PATTERN: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"([Zz]|[+-][0-9]{2}:?[0-9]{2})$"
+)
+#: NUL and friends: PostgreSQL refuses them, terminals obey them. Tabs and line ends are fine.
+CONTROL_PATTERN: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+_MIDNIGHT: Final = " 00:00:00.000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """How one column is read: expressions over its text, and the rule that names a failure."""
+
+    typed: pl.Expr
+    fails: pl.Expr
+    rule: str
+    text: str
+
+
+def as_text(frame: pl.DataFrame, column: Column) -> pl.Expr:
+    """Return the column as text (empty = null), or as it is where its type is right already.
+
+    Raises
+    ------
+    InputError
+        The column holds lists, structs or bytes, which no contract has.
+    """
+    dtype = frame.schema[column.name]
+    value = pl.col(column.name)
+    if column.kind is not Kind.TEXT and dtype == column.dtype:
+        return value
+    if dtype == pl.String():
+        return pl.when(value != "").then(value)
+    if dtype.is_float():
+        return value.fill_nan(None).cast(pl.String)
+    if isinstance(dtype, pl.Datetime):
+        if dtype.time_zone is None:
+            text = value.dt.cast_time_unit("us").cast(pl.String)
+            return text.str.strip_suffix(_MIDNIGHT)
+        aware = value.dt.cast_time_unit("us").dt.convert_time_zone("UTC")
+        return aware.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    if dtype.is_nested() or dtype in (pl.Binary(), pl.Object()):
+        message = f"column {column.name} holds {dtype}: write it as text, one value a row"
+        raise InputError(message, column=column.name, dtype=str(dtype))
+    return value.cast(pl.String)
+
+
+def cast_column(frame: pl.DataFrame, column: Column) -> Cast:
+    """Return how to read ``column`` of a frame that holds it as text or as its own type."""
+    value = pl.col(column.name)
+    dtype = frame.schema[column.name]
+    if column.kind is Kind.TEXT:
+        return Cast(
+            value,
+            value.str.contains(CONTROL_PATTERN) | value.str.contains("\ufffd", literal=True),
+            "is_text",
+            f"{column.name} must be text without control characters and in UTF-8",
+        )
+    if dtype == column.dtype:
+        return Cast(value, pl.lit(value=False), "is_typed", f"{column.name} has its own type")
+    if dtype == pl.Null():
+        typed = value.cast(column.dtype)
+        return Cast(typed, pl.lit(value=False), "is_typed", f"{column.name} is null")
+    return _from_text(value, column)
+
+
+def _from_text(value: pl.Expr, column: Column) -> Cast:
+    name = column.name
+    pattern, typed, text = {
+        Kind.INTEGER: (INTEGER_PATTERN, _integer(value), "a whole number such as 12"),
+        Kind.MINOR: (
+            INTEGER_PATTERN,
+            _integer(value),
+            "an amount in whole minor units such as 1999 for 19.99 EUR",
+        ),
+        Kind.DECIMAL: (
+            DECIMAL_PATTERN,
+            value.cast(DECIMAL, strict=False),
+            "a number with a point, at most 12 decimals and no exponent, such as 0.25",
+        ),
+        Kind.FLOAT: (FLOAT_PATTERN, value.cast(pl.Float64, strict=False), "a number"),
+        Kind.BOOLEAN: (r"^(?i:true|false|1|0)$", _boolean(value), "true or false"),
+        Kind.DATE: (
+            DATE_PATTERN,
+            value.str.to_date("%Y-%m-%d", strict=False),
+            "a date written as 2026-10-31",
+        ),
+        Kind.INSTANT: (
+            INSTANT_PATTERN,
+            value.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False),
+            "an instant with its offset, such as 2026-10-31T09:30:00Z",
+        ),
+    }[column.kind]
+    fails = ~value.str.contains(pattern) | (typed.is_null() & value.is_not_null())
+    kind = Kind.INTEGER if column.kind is Kind.MINOR else column.kind
+    return Cast(typed, fails, f"is_{kind}", f"{name} must be {text}")
+
+
+def _integer(value: pl.Expr) -> pl.Expr:
+    return value.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
+
+
+def _boolean(value: pl.Expr) -> pl.Expr:
+    lowered = value.str.to_lowercase()
+    return (
+        pl.when(lowered.is_in(["true", "1"]))
+        .then(statement=True)
+        .when(lowered.is_in(["false", "0"]))
+        .then(statement=False)
+    )
