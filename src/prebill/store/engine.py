@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from prebill.core.errors import NotFoundError, StorageError
-from prebill.store import bulk, faults
+from prebill.store import bulk, faults, guards
 from prebill.store.codec import decode, to_sql
 from prebill.store.tables import metadata, schema_of, table_of
 
@@ -26,6 +26,7 @@ BUSY_TIMEOUT_MS: Final = 10_000
 Conflict = Literal["raise", "ignore", "replace"]
 Row = dict[str, Any]
 
+guards.attach()
 _revision = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32)))
 
 
