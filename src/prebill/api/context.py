@@ -1,0 +1,32 @@
+"""What every route may use: the installation that is served, and how it is reached."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from prebill.bootstrap import Installation
+from prebill.console.throttle import Throttle
+from prebill.store.engine import Store
+
+
+@dataclass(frozen=True)
+class Services:
+    """Opened once a process; kept in ``app.state.services``."""
+
+    installation: Installation
+    throttle: Throttle = field(default_factory=Throttle)
+
+    @property
+    def store(self) -> Store:
+        """The database."""
+        return self.installation.store
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the app that got the request."""
+    found: Services = request.app.state.services
+    return found
+
+
+Served = Annotated[Services, Depends(services_of)]

@@ -1,0 +1,121 @@
+"""Cases over HTTP: the queue by pages, one case, and the decisions."""
+
+import json
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel
+
+from prebill.api.auth import Reader
+from prebill.api.context import Served
+from prebill.api.cursor import decode_cursor, encode_cursor
+from prebill.core.errors import InputError
+from prebill.store.console import MAX_LIMIT, CaseFilter, Cursor, find_case, list_cases
+
+router: Final = APIRouter(prefix="/v1", tags=["cases"])
+
+STATUSES: Final = ("open", "released", "corrected", "rejected", "lapsed")
+
+
+class CaseBrief(BaseModel):
+    """One case as the list shows it. Amounts are in minor units of ``currency``."""
+
+    case_id: str
+    kind: str
+    draft_id: str
+    draft_version: str
+    action: str
+    status: str
+    queue: str
+    priority: float | None
+    expected_loss_minor: int
+    total_minor: int | None
+    currency: str
+    p_error: float | None
+    direction: str | None
+    customer_id: str | None
+    period: str | None
+    lock_version: int
+    opened_at: str
+    due_at: str
+    resolved_by: str | None
+    resolved_at: str | None
+    reasons: list[dict[str, Any]]
+
+
+class CaseDetail(CaseBrief):
+    """One case with what the judges found and the lines of its draft."""
+
+    entity_id: str | None
+    contract_id: str | None
+    subscription_id: str | None
+    subtotal_minor: int | None
+    tax_minor: int | None
+    p_error_basis: str | None
+    p_late: float | None
+    days_late_p50: float | None
+    anomaly_score: float | None
+    confidence: str | None
+    policy_hash: str | None
+    findings: list[dict[str, Any]]
+    lines: list[dict[str, Any]]
+
+
+class CasePageBody(BaseModel):
+    """A page of cases; ``next_cursor`` is null on the last one."""
+
+    cases: list[CaseBrief]
+    next_cursor: str | None
+
+
+def brief_of(row: dict[str, Any]) -> dict[str, Any]:
+    """Read the JSON columns of a case's row."""
+    return {**row, "reasons": json.loads(row["reasons"] or "[]")}
+
+
+def detail_of(row: dict[str, Any]) -> dict[str, Any]:
+    """Read the JSON columns of a whole case."""
+    return {
+        **brief_of(row),
+        "findings": json.loads(row["findings_json"] or "[]"),
+        "lines": json.loads(row["lines_json"] or "[]"),
+    }
+
+
+def etag_of(row: dict[str, Any]) -> str:
+    """The entity tag of a case: its lock version."""
+    return f'"{row["lock_version"]}"'
+
+
+@router.get("/cases")
+def get_cases(
+    served: Served,
+    _: Reader,
+    status: str = "open",
+    action: str = "",
+    currency: str = "",
+    queue: str = "",
+    search: str = "",
+    cursor: str = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+) -> CasePageBody:
+    """List cases, the most money per reviewer minute first."""
+    if status not in STATUSES:
+        message = f"unknown status {status!r}: use one of {', '.join(STATUSES)}"
+        raise InputError(message, status=status)
+    which = CaseFilter(status, action, currency, queue, search)
+    with served.store.read() as tx:
+        rows = list_cases(tx, which, after=decode_cursor(cursor), limit=limit)
+    next_cursor = None
+    if len(rows) == limit:
+        next_cursor = encode_cursor(Cursor(rows[-1]["priority"], rows[-1]["case_id"]))
+    return CasePageBody(cases=[CaseBrief(**brief_of(row)) for row in rows], next_cursor=next_cursor)
+
+
+@router.get("/cases/{case_id:path}")
+def get_case(case_id: str, served: Served, _: Reader, response: Response) -> CaseDetail:
+    """Return one case; its ETag is what a decision names in If-Match."""
+    with served.store.read() as tx:
+        row = find_case(tx, case_id)
+    response.headers["ETag"] = etag_of(row)
+    return CaseDetail(**detail_of(row))

@@ -1,0 +1,1 @@
+"""One file a page: reads of the store become the page's context."""

@@ -1,0 +1,142 @@
+"""The queue: open cases by money, totals per currency, filters, pages by cursor."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from prebill.api.cursor import decode_cursor, encode_cursor
+from prebill.console import words
+from prebill.console.sessions import Visitor
+from prebill.console.views import CurrencyTotal, Option, QueuePage, QueueRow, Viewer
+from prebill.store.codec import instant_text
+from prebill.store.console import CaseFilter, Cursor, list_cases, queue_names, queue_totals
+from prebill.store.engine import Tx
+from prebill.store.users import Role
+
+PAGE_ROWS = 50
+
+
+def viewer_of(visitor: Visitor) -> Viewer:
+    """What every page shows of the person who looks."""
+    actor = visitor.actor
+    may_decide = actor.role >= Role.REVIEWER
+    return Viewer(actor.name, actor.role.name.lower(), may_decide, visitor.csrf_token)
+
+
+def case_href(case_id: str) -> str:
+    """Path of a case's page."""
+    return f"/cases/{quote(case_id, safe=':')}"
+
+
+def invoice_href(draft_id: str) -> str:
+    """Path of a draft's page."""
+    return f"/invoices/{quote(draft_id, safe=':')}"
+
+
+def queue_page(tx: Tx, visitor: Visitor, query: Mapping[str, str], *, now: datetime) -> QueuePage:
+    """Read one page of the queue."""
+    which = CaseFilter(
+        action=query.get("action", ""),
+        currency=query.get("currency", ""),
+        queue=query.get("queue", ""),
+        search=query.get("search", "").strip(),
+    )
+    after = query.get("after", "")
+    rows = list_cases(tx, which, after=decode_cursor(after), limit=PAGE_ROWS + 1)
+    totals = queue_totals(tx, which)
+    currencies = [row["currency"] for row in queue_totals(tx, CaseFilter())]
+    return QueuePage(
+        title="Queue",
+        viewer=viewer_of(visitor),
+        summary=_summary(totals),
+        totals=tuple(_total(row) for row in totals),
+        search=which.search,
+        actions=_options(["hold", "review"], which.action, "Hold and review"),
+        currencies=_options(currencies, which.currency, "All"),
+        queues=_options(queue_names(tx), which.queue, "All"),
+        is_filtered=which.is_narrowed,
+        rows=tuple(_row(row, instant_text(now)) for row in rows[:PAGE_ROWS]),
+        first_href=_href(which) if after else "",
+        next_href=_next_href(which, rows) if len(rows) > PAGE_ROWS else "",
+        notice=query.get("notice", "")[:200] if query.get("notice") in NOTICES else "",
+    )
+
+
+#: Sentences that a redirect may show; nothing else of the address is ever printed as one.
+NOTICES = frozenset({"Password changed."})
+
+
+def _summary(totals: list[dict[str, Any]]) -> str:
+    cases = sum(row["cases"] for row in totals)
+    if not cases:
+        return "No case waits."
+    holds = sum(row["holds"] for row in totals)
+    return f"{words.counted(cases, 'case')} to decide, {holds:,} of them held. The money first."
+
+
+def _total(row: dict[str, Any]) -> CurrencyTotal:
+    currency = row["currency"]
+    return CurrencyTotal(
+        currency=currency,
+        cases=words.counted(row["cases"], "case"),
+        holds=f"{row['holds']:,} held",
+        reviews=f"{row['cases'] - row['holds']:,} to review",
+        billed=words.money(int(row["billed_minor"]), currency),
+        expected_loss=words.money(int(row["expected_loss_minor"]), currency),
+    )
+
+
+def _row(row: dict[str, Any], now_text: str) -> QueueRow:
+    currency = row["currency"]
+    return QueueRow(
+        href=case_href(row["case_id"]),
+        action=row["action"],
+        customer=row["customer_name"] or row["customer_id"] or row["draft_id"],
+        draft_id=row["draft_id"],
+        period=words.month(row["period"]) if row["period"] else row["kind"],
+        reason=top_reason(row["reasons"]),
+        billed=words.money(row["total_minor"], currency),
+        expected_loss=words.money(row["expected_loss_minor"], currency),
+        likely_wrong=words.percent(row["p_error"]),
+        due=words.day(row["due_at"][:10]),
+        is_late=row["due_at"] < now_text,
+        priority="–" if row["priority"] is None else f"{row['priority']:,.2f}",
+    )
+
+
+def top_reason(reasons: str | None) -> str:
+    """Return the text of the reason with the most money."""
+    found = json.loads(reasons or "[]")
+    if not found:
+        return "No reason was recorded"
+    return str(max(found, key=lambda one: abs(one.get("amount_minor") or 0))["text"])
+
+
+def _options(values: list[str], chosen: str, every: str) -> tuple[Option, ...]:
+    listed = sorted({*values, chosen} - {""})
+    return (
+        Option("", every, not chosen),
+        *(
+            Option(value, value.capitalize() if value.islower() else value, value == chosen)
+            for value in listed
+        ),
+    )
+
+
+def _href(which: CaseFilter, after: str = "") -> str:
+    given = {
+        "search": which.search,
+        "action": which.action,
+        "currency": which.currency,
+        "queue": which.queue,
+        "after": after,
+    }
+    chosen = urlencode({name: value for name, value in given.items() if value})
+    return f"/queue?{chosen}" if chosen else "/queue"
+
+
+def _next_href(which: CaseFilter, rows: list[dict[str, Any]]) -> str:
+    last = rows[PAGE_ROWS - 1]
+    return _href(which, encode_cursor(Cursor(last["priority"], last["case_id"])))

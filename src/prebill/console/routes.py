@@ -1,0 +1,155 @@
+"""The pages of the console and the forms they send. Reads go to the store, changes to workflows."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from prebill import audit
+from prebill.api.context import Served
+from prebill.api.problems import TooManyAttemptsError
+from prebill.console.pages.account import password_page, sign_in_page
+from prebill.console.pages.queue import queue_page
+from prebill.console.render import render
+from prebill.console.sessions import (
+    SignedIn,
+    check_form,
+    check_sign_in_form,
+    close_session,
+    open_session,
+    safe_path,
+    sign_in_token,
+)
+from prebill.core.errors import InputError, UnauthenticatedError
+from prebill.store.users import Actor, change_password, get_actor, verify_password
+
+router: Final = APIRouter(include_in_schema=False)
+
+Text = Annotated[str, Form()]
+
+
+def see_other(path: str) -> RedirectResponse:
+    """Answer a form with the page to show next, so that a reload sends nothing twice."""
+    return RedirectResponse(path, 303)
+
+
+@router.get("/")
+def start(_: SignedIn) -> Response:
+    """Lead to the queue."""
+    return see_other("/queue")
+
+
+@router.get("/sign-in")
+def sign_in_form(served: Served, next_path: str = "/queue") -> Response:
+    """Show the sign-in form."""
+    return render(sign_in_page(sign_in_token(served), next_path=safe_path(next_path)))
+
+
+@router.post("/sign-in")
+def sign_in(
+    request: Request,
+    served: Served,
+    email: Text,
+    password: Text,
+    form_token: Text = "",
+    next_path: Text = "/queue",
+) -> Response:
+    """Check the password; failures are answered slower and slower, then not at all."""
+    target = safe_path(next_path)
+    if not check_sign_in_form(request, served, form_token):
+        return _again(served, target, email, "The form was too old. Please try again.", 403)
+    try:
+        actor = _verified(request, served, email, password)
+    except (UnauthenticatedError, TooManyAttemptsError) as error:
+        status = 401 if isinstance(error, UnauthenticatedError) else 429
+        sentence = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        return _again(served, target, email, sentence, status)
+    response = see_other("/password" if actor.must_change_password else target)
+    open_session(response, request, served, actor)
+    return response
+
+
+def _again(served: Served, target: str, email: str, error: str, status: int) -> Response:
+    page = sign_in_page(sign_in_token(served), next_path=target, email=email, error=error)
+    return render(page, status)
+
+
+def _verified(request: Request, served: Served, email: str, password: str) -> Actor:
+    """Check a password under the throttle; a sign-in is audited."""
+    account = email.strip().lower()
+    address = request.client.host if request.client else ""
+    wait_seconds = served.throttle.wait_seconds(account, address)
+    if wait_seconds:
+        minutes = -(-wait_seconds // 60)
+        message = f"too many failed attempts: wait {minutes} min and try again"
+        raise TooManyAttemptsError(message, retry_after_seconds=wait_seconds)
+    try:
+        with served.store.read() as tx:
+            actor = verify_password(tx, email, password)
+    except UnauthenticatedError:
+        served.throttle.failed(account, address)
+        raise
+    served.throttle.succeeded(account)
+    with served.store.transaction() as tx:
+        audit.record(tx, actor.user_id, "user.signed_in", actor.user_id)
+    return actor
+
+
+@router.post("/sign-out")
+def sign_out(request: Request, served: Served, _: SignedIn, csrf_token: Text = "") -> Response:
+    """End the session."""
+    check_form(request, served, csrf_token)
+    response = see_other("/sign-in")
+    close_session(response)
+    return response
+
+
+@router.get("/password")
+def password_form(visitor: SignedIn) -> Response:
+    """Show the form for a new password."""
+    return render(password_page(visitor))
+
+
+@router.post("/password")
+def set_password(
+    request: Request,
+    served: Served,
+    visitor: SignedIn,
+    present: Text,
+    new: Text,
+    again: Text,
+    csrf_token: Text = "",
+) -> Response:
+    """Change the password; other sessions of the user end with the old one."""
+    check_form(request, served, csrf_token)
+    actor = visitor.actor
+    try:
+        if new != again:
+            message = "the two new passwords differ"
+            raise InputError(message)
+        if new == present:
+            message = "choose a password other than the present one"
+            raise InputError(message)
+        with served.store.transaction() as tx:
+            verify_password(tx, actor.user_id, present)
+            change_password(tx, actor.user_id, new)
+            audit.record(tx, actor.user_id, "user.password_changed", actor.user_id)
+    except (InputError, UnauthenticatedError) as error:
+        sentence = str(error)
+        if isinstance(error, UnauthenticatedError):
+            sentence = "the present password is wrong"
+        return render(password_page(visitor, f"{sentence[:1].upper()}{sentence[1:]}."), 422)
+    with served.store.read() as tx:
+        actor = get_actor(tx, actor.user_id)
+    response = see_other("/queue?notice=Password+changed.")
+    open_session(response, request, served, actor)
+    return response
+
+
+@router.get("/queue")
+def queue(request: Request, served: Served, visitor: SignedIn) -> Response:
+    """Show the queue."""
+    with served.store.read() as tx:
+        page = queue_page(tx, visitor, request.query_params, now=datetime.now(UTC))
+    return render(page)

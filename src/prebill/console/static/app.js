@@ -1,0 +1,54 @@
+// Keys of the console; every page works without this file. No key acts by itself: it moves focus,
+// the person presses Enter.
+
+const rows = [...document.querySelectorAll("tr[data-row] a.row-link")];
+
+function move(step) {
+  if (rows.length === 0) return;
+  const here = rows.indexOf(document.activeElement);
+  const next = here === -1 ? (step > 0 ? 0 : rows.length - 1) : here + step;
+  rows[Math.min(Math.max(next, 0), rows.length - 1)].focus();
+}
+
+function isTyping(target) {
+  return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+}
+
+/** Releasing or rejecting needs a reason: without one its box gets the focus first. */
+function focusDecision(key) {
+  const target = document.querySelector(`[data-focus="${key}"]`);
+  if (!target) return false;
+  const details = target.closest("details");
+  if (details) details.open = true;
+  const reason = document.getElementById("reason");
+  (reason && !reason.value ? reason : target).focus();
+  return true;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape" && isTyping(event.target)) return event.target.blur();
+  if (isTyping(event.target)) return;
+  if (event.key === "j") return move(1);
+  if (event.key === "k") return move(-1);
+  if (focusDecision(event.key)) return event.preventDefault();
+  const keyed = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (!keyed) return;
+  event.preventDefault();
+  if (keyed instanceof HTMLAnchorElement) keyed.click();
+  else keyed.focus();
+});
+
+// A form is sent once: a second press while the first is under way does nothing.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.sent) return event.preventDefault();
+  form.dataset.sent = "yes";
+  form.setAttribute("aria-busy", "true");
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.forms) {
+    delete form.dataset.sent;
+    form.removeAttribute("aria-busy");
+  }
+});

@@ -1,0 +1,312 @@
+"""What each page shows: one frozen dataclass per page. A template sees its fields, nothing else.
+
+Everything is ready to print: amounts, dates and sentences are made in ``present.py``, geometry in
+``charts.py``. A test compares the fields with the names that the templates use.
+"""
+
+from dataclasses import dataclass
+
+from prebill.console.charts import CompareBar, HistoryChart
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who is looking, and the token that their forms carry."""
+
+    name: str
+    role: str
+    may_decide: bool
+    csrf_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice of a select box."""
+
+    value: str
+    label: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A named value; ``href`` where it has a page of its own."""
+
+    name: str
+    value: str
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a timeline."""
+
+    at: str
+    text: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPage:
+    """``/sign-in``: asks who it is."""
+
+    title: str
+    viewer: Viewer | None
+    form_token: str
+    next_path: str
+    email: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordPage:
+    """``/password``: choose a new password; forced after a one-time password."""
+
+    title: str
+    viewer: Viewer
+    is_forced: bool
+    min_length: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyTotal:
+    """What waits in one currency."""
+
+    currency: str
+    cases: str
+    holds: str
+    reviews: str
+    billed: str
+    expected_loss: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One open case."""
+
+    href: str
+    action: str
+    customer: str
+    draft_id: str
+    period: str
+    reason: str
+    billed: str
+    expected_loss: str
+    likely_wrong: str
+    due: str
+    is_late: bool
+    priority: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePage:
+    """``/queue``: what to do now, the most money first."""
+
+    title: str
+    viewer: Viewer
+    summary: str
+    totals: tuple[CurrencyTotal, ...]
+    search: str
+    actions: tuple[Option, ...]
+    currencies: tuple[Option, ...]
+    queues: tuple[Option, ...]
+    is_filtered: bool
+    rows: tuple[QueueRow, ...]
+    first_href: str
+    next_href: str
+    notice: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedLine:
+    """A line as billed beside what the judges expected."""
+
+    name: str
+    detail: str
+    expected: str
+    billed: str
+    difference: str
+    direction: str
+    bar: CompareBar
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a judge objects; amounts rank them."""
+
+    amount: str
+    direction: str
+    text: str
+    expected: str
+    judge: str
+    lines: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class PastInvoice:
+    """One bar of the chart, as a row of its table."""
+
+    period: str
+    name: str
+    total: str
+    is_present: bool
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineChoice:
+    """A line that a correction may name."""
+
+    line_id: str
+    label: str
+    amount: str
+
+
+@dataclass(frozen=True, slots=True)
+class CasePage:
+    """``/cases/{id}``: verdict, decision bar, lines, reasons, history, contract, timeline."""
+
+    title: str
+    viewer: Viewer
+    case_id: str
+    action: str
+    status: str
+    verdict: str
+    verdict_facts: tuple[Fact, ...]
+    is_open: bool
+    outcome: str
+    decide_path: str
+    lock_version: int
+    release_reasons: tuple[Option, ...]
+    error_reasons: tuple[Option, ...]
+    line_choices: tuple[LineChoice, ...]
+    currency: str
+    notice: str
+    problem: str
+    queue_href: str
+    next_href: str
+    compared: tuple[ComparedLine, ...]
+    compared_basis: str
+    expected_total: str
+    billed_total: str
+    difference_total: str
+    difference_direction: str
+    reasons: tuple[Reason, ...]
+    history: HistoryChart | None
+    past: tuple[PastInvoice, ...]
+    customer: str
+    facts: tuple[Fact, ...]
+    timeline: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One billing run and what became of its drafts."""
+
+    run_id: str
+    period: str
+    status: str
+    kind: str
+    started: str
+    seconds: str
+    drafts: str
+    issued: str
+    review: str
+    held: str
+    rejected: str
+    skipped: str
+    balance: str
+    is_balanced: bool
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunsPage:
+    """``/runs``: the latest billing runs with their completeness."""
+
+    title: str
+    viewer: Viewer
+    rows: tuple[RunRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceLine:
+    """A line of the document."""
+
+    name: str
+    service: str
+    quantity: str
+    unit_price: str
+    discount: str
+    amount: str
+    tax: str
+    tax_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostingRow:
+    """A posting of the document's journal entry."""
+
+    account: str
+    purpose: str
+    debit: str
+    credit: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """One version of the draft."""
+
+    version: str
+    state: str
+    entered: str
+    by: str
+    total: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicePage:
+    """``/invoices/{draft_id}``: the document or its draft, figure by figure."""
+
+    title: str
+    viewer: Viewer
+    heading: str
+    state: str
+    customer: str
+    facts: tuple[Fact, ...]
+    lines: tuple[InvoiceLine, ...]
+    subtotal: str
+    tax: str
+    total: str
+    postings: tuple[PostingRow, ...]
+    deliveries: tuple[Event, ...]
+    versions: tuple[VersionRow, ...]
+    case_href: str
+    timeline: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemPage:
+    """Something did not work: what, and what to do."""
+
+    title: str
+    viewer: Viewer | None
+    status: int
+    sentence: str
+    code: str
+    back_href: str
+
+
+#: Template of each page; a page is shown by no other.
+TEMPLATES: dict[type, str] = {
+    SignInPage: "sign_in.html",
+    PasswordPage: "password.html",
+    QueuePage: "queue.html",
+    CasePage: "case.html",
+    RunsPage: "runs.html",
+    InvoicePage: "invoice.html",
+    ProblemPage: "problem.html",
+}
