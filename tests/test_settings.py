@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from prebill.core.errors import InputError, StorageError
-from prebill.settings import Settings
+from prebill.settings import KEPT_NAME, Settings, keep
 
 
 def test_everything_is_derived_from_the_home(home: Path) -> None:
@@ -34,6 +34,24 @@ def test_empty_variable_counts_as_not_set(home: Path, monkeypatch: pytest.Monkey
     settings = Settings.load()
     assert settings.database_url.startswith("sqlite:///")
     assert settings.webhook_url is None
+
+
+def test_kept_settings_are_found_again_and_the_environment_wins(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(home, lake_dir=str(tmp_path / "kept"))
+    keep(home, database_url="postgresql+psycopg://prebill:it's@host/db")
+    assert (home / KEPT_NAME).stat().st_mode & 0o777 == 0o600
+    assert Settings.load().lake_dir == tmp_path / "kept"
+    assert Settings.load().database_url == "postgresql+psycopg://prebill:it's@host/db"
+    monkeypatch.setenv("PREBILL_LAKE_DIR", str(tmp_path / "env"))
+    assert Settings.load().lake_dir == tmp_path / "env"
+
+
+def test_broken_kept_settings_are_an_error(home: Path) -> None:
+    (home / KEPT_NAME).write_text("lake_dir = ")
+    with pytest.raises(InputError, match="mend or remove"):
+        Settings.load()
 
 
 def test_secrets_are_not_printed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

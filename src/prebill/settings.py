@@ -4,8 +4,10 @@ Every value may be given as ``PREBILL_<NAME>``. Secrets are ``SecretStr``, so th
 settings prints none of them. Policy, prices and limits are no settings: they have their own life.
 """
 
+import json
 import os
 import secrets
+import tomllib
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +15,9 @@ from pydantic import SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from prebill.core.errors import InputError, StorageError
+
+#: Settings that `prebill init` keeps in the home; the environment wins over them.
+KEPT_NAME = "settings.toml"
 
 _REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -61,7 +66,7 @@ class Settings(BaseSettings):
             "delivery_dir": home / "delivered",
         }
         given = {name: value for name, value in given.items() if value not in (None, "")}
-        return {**derived, **given, "home": home}
+        return {**derived, **_kept(home), **given, "home": home}
 
     @classmethod
     def load(cls, home: Path | str | None = None, **given: object) -> Self:
@@ -107,12 +112,37 @@ class Settings(BaseSettings):
             raise StorageError(message, path=str(path)) from error
 
 
+def keep(home: Path, **chosen: str) -> None:
+    """Keep what `prebill init` was told in the home, so that later commands needn't be told again.
+
+    The file may hold the database's password: it is readable by its owner alone.
+    """
+    values = {**_kept(home), **chosen}
+    # A JSON string is a TOML string too.
+    lines = [f"{name} = {json.dumps(value)}" for name, value in sorted(values.items())]
+    home.mkdir(parents=True, exist_ok=True)
+    _write_private(home / KEPT_NAME, "\n".join(lines) + "\n")
+
+
+def _kept(home: Path) -> dict[str, Any]:
+    path = home / KEPT_NAME
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        message = f"{path} can't be read: mend or remove it ({error})"
+        raise InputError(message, path=str(path)) from None
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 def _write_new_key(path: Path) -> None:
     """Write a new key under another name first: a second process sees a whole key or none."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(32))
+    _write_private(draft, secrets.token_hex(32))
     try:
         os.link(draft, path)  # fails where another process was faster: its key stays
     except FileExistsError:

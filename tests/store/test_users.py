@@ -48,7 +48,7 @@ def test_inactive_user_is_refused_everywhere(store: Store, ada: users.Actor) -> 
         tx.update("users", {"is_active": False}, where={"user_id": ada.user_id})
     with store.read() as tx:
         with pytest.raises(UnauthenticatedError):
-            users.verify_password(tx, ada.user_id, PASSWORD)
+            users.verify_password(tx, "ada@example.com", PASSWORD)
         with pytest.raises(UnauthenticatedError):
             users.authenticate_token(tx, token)
         with pytest.raises(UnauthenticatedError):
@@ -66,11 +66,11 @@ def test_one_time_password_is_used_up(store: Store) -> None:
             password=first,
             must_change_password=True,
         )
-        assert users.verify_password(tx, actor.user_id, first).must_change_password
+        assert users.verify_password(tx, "root@example.com", first).must_change_password
         users.change_password(tx, actor.user_id, PASSWORD)
-        assert not users.verify_password(tx, actor.user_id, PASSWORD).must_change_password
+        assert not users.verify_password(tx, "root@example.com", PASSWORD).must_change_password
         with pytest.raises(UnauthenticatedError):
-            users.verify_password(tx, actor.user_id, first)
+            users.verify_password(tx, "root@example.com", first)
 
 
 def test_impossible_users_are_refused(store: Store, ada: users.Actor) -> None:
@@ -113,6 +113,16 @@ def test_secrets_are_never_stored(store: Store, ada: users.Actor) -> None:
         assert token not in stored
         assert PASSWORD not in stored
         assert "password_hash" not in users.list_users(tx).columns
+
+
+def test_user_is_found_by_address_and_the_id_does_not_tell_it(
+    store: Store, ada: users.Actor
+) -> None:
+    with store.read() as tx:
+        assert users.find_user(tx, "Ada@example.com") == ada
+        assert "ada" not in ada.user_id
+        with pytest.raises(NotFoundError):
+            users.find_user(tx, "eve@example.com")
 
 
 def test_roles_are_ordered() -> None:

@@ -67,7 +67,7 @@ def create_user(
     password: str,
     must_change_password: bool = False,
 ) -> Actor:
-    """Add a user; the id is the e-mail address in lower case, so that it can't be added twice.
+    """Add a user. The id says nothing of the person: it stands in logs that are never erased.
 
     Raises
     ------
@@ -76,14 +76,15 @@ def create_user(
     ConflictError
         The address is taken (raised when the transaction meets the unique key).
     """
-    user_id = email.strip().lower()
-    if "@" not in user_id:
+    address = _address(email)
+    if "@" not in address:
         message = f"{email!r} is no e-mail address"
         raise InputError(message, email=email)
+    user_id = f"user-{secrets.token_hex(4)}"
     row = {
         "user_id": user_id,
         "name": name,
-        "email": user_id,
+        "email": address,
         "role": role.name.lower(),
         "password_hash": _hashed(password),
         "is_active": True,
@@ -109,8 +110,7 @@ def verify_password(tx: Tx, email: str, password: str) -> Actor:
     """
     from argon2.exceptions import VerificationError
 
-    user_id = email.strip().lower()
-    row = tx.first("SELECT * FROM users WHERE user_id = :user_id", {"user_id": user_id})
+    row = tx.first("SELECT * FROM users WHERE email = :email", {"email": _address(email)})
     # An unknown user costs as much time as a known one: the answer's delay tells nothing.
     known = row["password_hash"] if row else _decoy()
     try:
@@ -152,10 +152,21 @@ def get_actor(tx: Tx, user_id: str) -> Actor:
     return _actor(row)
 
 
+def find_user(tx: Tx, email: str) -> Actor:
+    """Return the user of that e-mail address, active or not, for administration.
+
+    Raises
+    ------
+    NotFoundError
+        There is none.
+    """
+    return _actor(tx.get("users", email=_address(email)))
+
+
 def list_users(tx: Tx) -> pl.DataFrame:
     """Return all users without their password hashes."""
     wanted = [name for name in schema_of(users).names() if name != "password_hash"]
-    return tx.table_frame("users", "ORDER BY user_id", columns=wanted)
+    return tx.table_frame("users", "ORDER BY email", columns=wanted)
 
 
 def create_token(
@@ -229,6 +240,11 @@ def _actor(row: dict[str, object]) -> Actor:
         Role.named(str(row["role"])),
         bool(row["must_change_password"]),
     )
+
+
+def _address(email: str) -> str:
+    """Addresses that differ in case alone are one."""
+    return email.strip().lower()
 
 
 def _digest(token: str) -> str:
