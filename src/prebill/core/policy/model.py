@@ -19,7 +19,7 @@ from prebill.core.policy.rules.base import number, text, texts
 
 _TOP: Final = {"version", "name", "prior", "costs", "rules", "failures", "routes", "sla_hours"}
 _PRIOR: Final = {"error", "tail_exponent"}
-_COSTS: Final = {"over", "under", "never_paid_of_late", "review_minutes"}
+_COSTS: Final = {"over", "under", "review_minutes"}
 _VERSION: Final = 1
 
 
@@ -33,7 +33,6 @@ class Policy:
     tail_exponent: float
     cost_over: float
     cost_under: float
-    never_paid_of_late: float
     review_minutes: float
     rules: tuple[Rule, ...]
     failures: dict[str, Action]
@@ -61,7 +60,6 @@ class Policy:
             tail_exponent=number(prior, "tail_exponent", "prior", low=0.05, high=1.0),
             cost_over=number(costs, "over", "costs", high=100.0),
             cost_under=number(costs, "under", "costs", high=100.0),
-            never_paid_of_late=number(costs, "never_paid_of_late", "costs", high=1.0),
             review_minutes=number(costs, "review_minutes", "costs", low=0.1),
             rules=_rules(document),
             failures=_failures(document),

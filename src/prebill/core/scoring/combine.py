@@ -38,10 +38,6 @@ class Terms(Protocol):
         """Cost of one unit under-billed and issued."""
 
     @property
-    def never_paid_of_late(self) -> float:
-        """Share of late invoices that are never paid."""
-
-    @property
     def review_minutes(self) -> float:
         """Minutes a reviewer needs for a draft."""
 
@@ -102,7 +98,7 @@ def with_money(drafts: pl.DataFrame, findings: pl.DataFrame, terms: Terms) -> pl
     Parameters
     ----------
     drafts : pl.DataFrame
-        ``invoice_id, currency, total_minor, p_error, p_late``.
+        ``invoice_id, currency, total_minor, p_error, p_never``.
     findings : pl.DataFrame
         ``FINDINGS``. Judges that name the same fault twice are not added up: the largest
         over-billing and the largest under-billing count.
@@ -133,7 +129,7 @@ def with_money(drafts: pl.DataFrame, findings: pl.DataFrame, terms: Terms) -> pl
         expected_loss_minor(under, _ppm(pl.col("p_error") * terms.cost_under))
     )
     unpaid = expected_loss_minor(
-        pl.col("total_minor").clip(0), _ppm(pl.col("p_late") * terms.never_paid_of_late)
+        pl.col("total_minor").clip(0), _ppm(pl.col("p_never"))
     )
     exponent = pl.col("currency").replace_strict(
         CURRENCY_EXPONENTS, default=2, return_dtype=pl.Float64

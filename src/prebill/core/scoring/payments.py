@@ -1,18 +1,20 @@
-"""Payment figures of drafts: the fitted model's, or the portfolio's own rate as a stated prior."""
+"""Payment figures of drafts: the fitted model's, else own rates pulled to a stated prior."""
 
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from prebill.core.scoring.features.payment import settlements
+from prebill.core.scoring.features import payment
+from prebill.core.scoring.features.payment_history import receivables
 from prebill.core.scoring.frames import ScoringInputs
-from prebill.core.scoring.models import Models
-from prebill.core.scoring.models.prior import MATURE_DAYS, predict_prior
+from prebill.core.scoring.models import Models, PaymentRisk
+from prebill.core.scoring.models.payment_spec import Rung
+from prebill.core.scoring.models.prior import predict_prior
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentFigures:
-    """``figures``: one row a draft, never null; ``notes``: what had to be left out."""
+    """``figures``: one row a draft, never null; ``notes``: what could not be used."""
 
     figures: pl.DataFrame
     versions: dict[str, str] = field(default_factory=dict)
@@ -27,33 +29,28 @@ def payment_figures(inputs: ScoringInputs, models: Models) -> PaymentFigures:
     inputs : ScoringInputs
         Settled by the as-of rule.
     models : Models
-        Without payment risk, the prior answers.
+        Without payment risk, the customer's own distribution pulled to a prior answers.
 
     Returns
     -------
     PaymentFigures
-        ``figures`` has ``invoice_id, p_late, days_late_p10, days_late_p50, days_late_p90``.
+        ``figures`` has ``invoice_id, p_late, days_late_p10, days_late_p50, days_late_p90, p_never``.
     """
     drafts = inputs.drafts.invoices
-    prior = predict_prior(drafts, settled_past(inputs))
-    return PaymentFigures(prior, {"payment_risk": "rule"})
+    try:
+        risk = models.payment_risk or PaymentRisk(Rung.PRIOR, 0.0)
+        figures = risk.predict(_features(inputs))
+    except Exception as error:  # noqa: BLE001 - recorded as a note; the stated prior answers
+        note = f"payment model failed, a stated prior answers: {type(error).__name__}: {error}"
+        return PaymentFigures(predict_prior(drafts), {"payment_risk": "rule"}, [note])
+    versions = {} if models.payment_risk else {"payment_risk": "rule"}
+    return PaymentFigures(figures, versions)
 
 
-def settled_past(inputs: ScoringInputs) -> pl.DataFrame:
-    """Invoices whose outcome was known, whatever it is, before the first draft.
-
-    Returns
-    -------
-    pl.DataFrame
-        ``due_on, settled_on``; only invoices due at least ``MATURE_DAYS`` before the first draft.
-    """
-    cut_off = inputs.cut_off
-    past = inputs.history.invoices
-    if cut_off is None:
-        return past.select("due_on", settled_on="due_on").clear()
-    before = inputs.payments.filter(pl.col("paid_on") < cut_off)
-    credits = inputs.credit_notes.filter(pl.col("issued_on") < cut_off)
-    known = past.filter(pl.col("due_on").dt.offset_by(f"{MATURE_DAYS}d") < cut_off)
-    return known.join(settlements(known, before, credits), on="invoice_id", how="left").select(
-        "due_on", "settled_on"
-    )
+def _features(inputs: ScoringInputs) -> pl.DataFrame:
+    """Features of the drafts; without any payment nothing is known of past outcomes."""
+    drafts, history = inputs.drafts.invoices, inputs.history.invoices
+    if inputs.payments.is_empty() and inputs.credit_notes.is_empty():
+        history = history.clear()
+    known = receivables(history, inputs.payments, inputs.credit_notes, drafts)
+    return payment.features(drafts, payment.profile(known, drafts))

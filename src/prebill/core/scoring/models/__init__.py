@@ -2,14 +2,18 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
 import polars as pl
 
 from prebill.core.scoring.features import variance
-from prebill.core.scoring.models.forest import Forest, fit_forest
+from prebill.core.scoring.features.payment_history import receivables
+from prebill.core.scoring.frames import ScoringInputs
+from prebill.core.scoring.models.forest import LEAST_ROWS, Forest, fit_forest
+from prebill.core.scoring.models.payment_risk import PaymentRisk, fit_payment_risk, training_rows
 
-__all__ = ["FOREST_COLUMNS", "Forest", "Models", "fit_level"]
+__all__ = ["FOREST_COLUMNS", "Fitted", "Forest", "Models", "PaymentRisk", "fit_level", "fit_models"]
 
 FOREST_COLUMNS: Final = tuple(variance.FEATURES)
 
@@ -19,8 +23,55 @@ class Models:
     """What scoring serves. None: a stated rule takes the model's place and says so."""
 
     forest: Forest | None = None
-    payment_risk: object | None = None
+    payment_risk: PaymentRisk | None = None
     versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Models, and in words what the history did not allow."""
+
+    models: Models
+    notes: list[str]
+
+
+def fit_models(
+    rows: pl.DataFrame, inputs: ScoringInputs, *, seed: int, train_before: date | None = None
+) -> Fitted:
+    """Fit what the history allows, on nothing dated the cut-off or later.
+
+    Parameters
+    ----------
+    rows : pl.DataFrame
+        ``Scene.rows``: features of drafts and settled past invoices.
+    inputs : ScoringInputs
+        Settled by the as-of rule.
+    seed : int
+        Equal inputs and seed give equal models.
+    train_before : date or None
+        Cut-off; by default the earliest draft's issue date.
+    """
+    notes = []
+    cut_off = train_before or inputs.cut_off
+    forest = None
+    if cut_off is not None:
+        forest = fit_level(rows.filter(pl.col("issued_on") < cut_off), seed)
+    if forest is None:
+        notes.append(
+            f"no isolation forest: fewer than {LEAST_ROWS} past invoices with own history; "
+            "robust deviations judge the level"
+        )
+    risk = None if cut_off is None else _fit_payment(inputs, cut_off, seed)
+    if risk is None:
+        notes.append("no payment history: payment figures are a stated prior")
+    elif risk.hazard is None:
+        notes.append("payment history is short: own rates pulled to the portfolio's, no model")
+    versions = {}
+    if forest is not None:
+        versions["forest"] = hashlib.sha256(forest.to_npz()).hexdigest()
+    if risk is not None:
+        versions["payment_risk"] = risk.digest
+    return Fitted(Models(forest, risk, versions), notes)
 
 
 def fit_level(rows: pl.DataFrame, seed: int) -> Forest | None:
@@ -29,6 +80,9 @@ def fit_level(rows: pl.DataFrame, seed: int) -> Forest | None:
     return fit_forest(past, FOREST_COLUMNS, seed)
 
 
-def version_of(content: bytes) -> str:
-    """The digest that names a model."""
-    return hashlib.sha256(content).hexdigest()
+def _fit_payment(inputs: ScoringInputs, cut_off: date, seed: int) -> PaymentRisk | None:
+    """Fit payment risk; None without any payment or credit, because open then means unknown."""
+    if inputs.payments.is_empty() and inputs.credit_notes.is_empty():
+        return None
+    known = receivables(inputs.history.invoices, inputs.payments, inputs.credit_notes)
+    return fit_payment_risk(training_rows(known, cut_off), seed)

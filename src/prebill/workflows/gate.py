@@ -1,0 +1,197 @@
+"""The gate alone: other engines' drafts and history in, decisions with reasons out.
+
+Gather the files, fit what the history allows, score (pure), write. Nothing is stored.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from prebill.core.errors import InputError
+from prebill.core.policy.model import Policy
+from prebill.core.schemas.inbound import (
+    CREDIT_NOTES,
+    CUSTOMERS,
+    INVOICE_LINES,
+    INVOICES,
+    PAYMENTS,
+    USAGE_EVENTS,
+)
+from prebill.core.scoring.frames import Books, ScoringInputs
+from prebill.core.scoring.models import Models, fit_models
+from prebill.core.scoring.scene import scene_of
+from prebill.core.scoring.scorer import Scored, score_scene
+from prebill.core.scoring.usage import usage_days
+from prebill.workflows.gate_files import QUARANTINE, Loaded, load
+
+SEED: Final = 20260101
+#: Broken rows that the terminal names one by one; all of them are in the file.
+SHOWN_ROWS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The files of both folders, with what was broken and what is missing."""
+
+    inputs: ScoringInputs
+    broken: pl.DataFrame
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What the gate says, for files, terminal and report."""
+
+    scored: Scored
+    inputs: ScoringInputs
+    policy: Policy
+    broken: pl.DataFrame
+    notes: list[str] = field(default_factory=list)
+
+
+def run_gate(
+    history: Path,
+    drafts: Path,
+    *,
+    policy: Policy,
+    models: Models | None = None,
+    train_before: date | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> GateResult:
+    """Score the drafts of a folder against the history of another."""
+    say("reading")
+    gathered = gather(history, drafts)
+    say(
+        f"{gathered.inputs.drafts.invoices.height:,} drafts, "
+        f"{gathered.inputs.history.invoices.height:,} invoices of history"
+    )
+    scene = scene_of(gathered.inputs)
+    notes = list(gathered.notes)
+    if models is None:
+        say("fitting what the history allows")
+        fitted = fit_models(
+            scene.rows, scene.inputs, train_before=train_before, seed=SEED
+        )
+        models, notes = fitted.models, notes + fitted.notes
+    say("scoring")
+    scored = score_scene(scene, models, policy)
+    return GateResult(scored, gathered.inputs, policy, gathered.broken, notes + scored.notes)
+
+
+def gather(history: Path, drafts: Path) -> Gathered:
+    """Read both folders; a file that stands in both is joined, the drafts' rows first."""
+    own = {frame.name: load(drafts, frame, needed=frame is INVOICES) for frame in _BOTH}
+    past = {frame.name: load(history, frame) for frame in _BOTH}
+    if own["invoices"].frame.is_empty():
+        message = f"{drafts} holds no readable draft"
+        raise InputError(message, folder=str(drafts))
+    joined = {
+        frame.name: pl.concat([own[frame.name].frame, past[frame.name].frame]).unique(
+            frame.key, keep="first", maintain_order=True
+        )
+        for frame in (CUSTOMERS, PAYMENTS, CREDIT_NOTES, USAGE_EVENTS)
+    }
+    inputs = ScoringInputs(
+        history=Books(past["invoices"].frame, past["invoice_lines"].frame),
+        drafts=Books(own["invoices"].frame, own["invoice_lines"].frame),
+        customers=joined["customers"],
+        payments=joined["payments"],
+        credit_notes=joined["credit_notes"],
+        usage_days=usage_days(joined["usage_events"]),
+    )
+    broken = [
+        loaded.broken.with_columns(file=pl.concat_str(pl.lit(f"{folder.name}/"), "file"))
+        for folder, files in ((drafts, own), (history, past))
+        for loaded in files.values()
+    ]
+    return Gathered(inputs, pl.concat([pl.DataFrame(schema=QUARANTINE), *broken]), _left_out(own, past))
+
+
+def summary(result: GateResult, aside: Path | None) -> list[str]:
+    """What the terminal says at the end: actions, money, broken rows, what was left out."""
+    decisions = result.scored.decisions
+    counts = dict(decisions["action"].value_counts().iter_rows())
+    shown = ", ".join(f"{name} {counts.get(name, 0):,}" for name in ("release", "review", "hold"))
+    lines = [f"{decisions.height:,} drafts: {shown}"]
+    lines += [f"left out: {note}" for note in result.notes]
+    if aside is not None:
+        worst = result.broken.group_by("file", "rule", "column_name").len().sort("file", "rule")
+        lines += [
+            f"broken rows: {count:,} in {file}: {rule} ({column})"
+            for file, rule, column, count in worst.iter_rows()
+        ]
+        for row in result.broken.head(SHOWN_ROWS).iter_rows(named=True):
+            lines.append(
+                f"  {row['file']} line {row['line']}: {row['rule']} {row['column_name']} "
+                f"= {row['value']!r}"
+            )
+        lines.append(f"broken rows are in {aside}")
+    return lines
+
+
+def write_broken(broken: pl.DataFrame, out: Path) -> Path | None:
+    """Write the broken rows next to the result; None where there are none."""
+    if broken.is_empty():
+        return None
+    path = out.with_name(f"{out.stem}.quarantine.csv")
+    write(broken, path)
+    return path
+
+
+def load_models(folder: Path) -> Models:
+    """Read models that were fitted before; digests are checked.
+
+    Raises
+    ------
+    ModelError
+        A file is missing or altered.
+    """
+    from prebill.registry import load_folder
+
+    return load_folder(folder)
+
+
+def day_of(text: str | None) -> date | None:
+    """Parse YYYY-MM-DD."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is not a day: write YYYY-MM-DD"
+        raise InputError(message, value=text) from None
+
+
+def write(frame: pl.DataFrame, path: Path) -> None:
+    """Write Parquet, or CSV where the name says so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        frame.write_csv(path)
+    else:
+        frame.write_parquet(path)
+
+
+def _left_out(own: dict[str, Loaded], past: dict[str, Loaded]) -> list[str]:
+    """What is missing and which judgement it costs."""
+    notes = [note for files in (own, past) for loaded in files.values() for note in loaded.notes]
+    notes = [note for note in notes if not note.startswith("no ")]
+    costs = {
+        "invoices": "no history: drafts are compared with each other only",
+        "invoice_lines": "no lines: rates, discounts, line mix and repeated quantities not judged",
+        "payments": "no payments: payment figures are a stated prior",
+        "credit_notes": "no credit notes: past corrections are unknown",
+        "usage_events": "no usage events: missing, repeated and stuck usage not judged",
+        "customers": "no customers: a new customer's tax is not compared with its country's",
+    }
+    for name, cost in costs.items():
+        files = (past,) if name == "invoices" else (own, past)
+        if all(folder[name].frame.is_empty() for folder in files):
+            notes.append(cost)
+    return notes
+
+
+_BOTH: Final = (CUSTOMERS, INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES, USAGE_EVENTS)
