@@ -9,6 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from prebill.core.schemas.frame import Kind
+from prebill.core.schemas.inbound import USAGE_EVENTS
 from prebill.core.schemas.internal import CASES, DECISIONS, DRAFTS, LABELS, SKIPS
 from prebill.store.columns import (
     boolean,
@@ -103,6 +104,15 @@ quarantine = sa.Table(
     optional("resolved_at", Kind.INSTANT),
     one_of("status", "open", "resolved", "dismissed"),
     sa.Index(None, "status", "contract", "quarantine_id"),
+)
+#: Events acknowledged over HTTP that wait to be moved to the lake in one batch.
+staged_events = sa.Table(
+    "staged_events",
+    metadata,
+    serial("seq"),
+    *from_frame(USAGE_EVENTS),
+    instant("entered_at"),
+    text("entered_by"),
 )
 #: A batch of a lake table counts only when it is named here.
 lake_batches = sa.Table(
