@@ -323,7 +323,9 @@ def _books_of_account() -> dict[str, pl.DataFrame]:
     accounts: list[dict[str, object]] = []
     mappings: list[dict[str, object]] = []
     periods: list[dict[str, object]] = []
-    months = (2028 - HISTORY_START_ON.year) * 12 + 12 - HISTORY_START_ON.month + 1
+    # Months before the present one were closed in the books before Prebill came: they are not
+    # listed, so that past usage may be imported. Later ones are open however late the demo runs.
+    months = (2035 - PERIOD.start_on.year) * 12
     for entity in ENTITIES:
         owner = {"entity_id": entity.entity_id}
         for account_id, name, kind, purpose in _ACCOUNTS:
@@ -332,9 +334,8 @@ def _books_of_account() -> dict[str, pl.DataFrame]:
                 {**owner, "purpose": purpose, "tax_category": "*", "account_id": account_id}
             )
         for offset in range(months):
-            start_on = add_months(HISTORY_START_ON, offset)
-            status = "open" if start_on >= PERIOD.start_on else "closed"
-            periods.append({**owner, "period": f"{start_on:%Y-%m}", "status": status})
+            start_on = add_months(PERIOD.start_on, offset)
+            periods.append({**owner, "period": f"{start_on:%Y-%m}", "status": "open"})
     return {
         "ledger_accounts": _frame(inbound.LEDGER_ACCOUNTS, accounts),
         "account_mappings": _frame(inbound.ACCOUNT_MAPPINGS, mappings),
