@@ -8,6 +8,7 @@ from typing import Final
 
 import polars as pl
 
+from prebill.core.billing.segments import Segments
 from prebill.core.schemas.internal import FINDINGS
 
 DETECTOR: Final = "billing"
@@ -44,13 +45,13 @@ CHECKS: Final = (
         "price_missing",
         ~pl.col("is_priced") & ~pl.col("charge_model").is_in(["graduated", "volume"]),
         "Price book {} has no price for {}; it was billed at 0.",
-        ("price_book_id", "charge_name"),
+        ("price_book_id", "name"),
     ),
     Check(
         "tiers_do_not_fit",
         ~pl.col("is_priced") & pl.col("charge_model").is_in(["graduated", "volume"]),
         "The tiers of {} in price book {} leave a gap or overlap at a quantity of {}.",
-        ("charge_name", "price_book_id", "quantity"),
+        ("name", "price_book_id", "quantity"),
     ),
     Check(
         "phases_overlap",
@@ -60,7 +61,8 @@ CHECKS: Final = (
     ),
     Check(
         "unknown_proration_policy",
-        ~pl.col("is_policy_known") & pl.col("proration_rule").is_not_null(),
+        pl.col("proration_rule").is_not_null()
+        & (pl.col("proration_policy") != pl.col("proration_rule")),
         "The contract names the unknown proration policy {}; day_actual was used.",
         ("proration_policy",),
     ),
@@ -80,15 +82,19 @@ TAX_WORDS: Final = {
 }
 
 
-def billing_findings(lines: pl.DataFrame, other_currency: pl.DataFrame) -> pl.DataFrame:
-    """Run every check over the numbered lines.
+def billing_findings(
+    lines: pl.DataFrame, other_currency: pl.DataFrame, cut: Segments
+) -> pl.DataFrame:
+    """Run every check over the lines of the documents.
 
     Parameters
     ----------
     lines : pl.DataFrame
         Numbered, taxed lines with the columns of all stages.
     other_currency : pl.DataFrame
-        Lines left out because their draft is in another currency.
+        Pieces left out because their draft is in another currency.
+    cut : Segments
+        Charges that those pieces refer to.
 
     Returns
     -------
@@ -100,7 +106,7 @@ def billing_findings(lines: pl.DataFrame, other_currency: pl.DataFrame) -> pl.Da
         _run(Check(code, pl.col("tax_finding") == code, words, (), is_whole_document=True), lines)
         for code, words in TAX_WORDS.items()
     ]
-    parts += [_shared_meters(lines), _left_out(lines, other_currency)]
+    parts += [_shared_meters(lines), _left_out(lines, other_currency, cut)]
     return pl.concat([FINDINGS.empty(), *parts]).sort(FINDINGS.key)
 
 
@@ -116,7 +122,7 @@ def _run(check: Check, lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def _as_findings(hit: pl.DataFrame, *, whole: bool) -> pl.DataFrame:
-    ordered = hit.sort("draft", "line")
+    ordered = hit.sort("sub_row", "line")
     names = pl.lit("") if whole else pl.col("line_id").str.join(",")
     found = ordered.group_by("draft_id", "code", maintain_order=True).agg(
         text=pl.col("text").first(),
@@ -135,7 +141,7 @@ def _as_findings(hit: pl.DataFrame, *, whole: bool) -> pl.DataFrame:
 
 def _shared_meters(lines: pl.DataFrame) -> pl.DataFrame:
     """Report usage that two subscriptions of one customer bill for the same days."""
-    metered = lines.filter(pl.col("quantity_source") == "metered")
+    metered = lines.filter("is_metered")
     key = ["customer_id", "meter", "service_start_on"]
     several = (
         metered.group_by(key)
@@ -150,10 +156,12 @@ def _shared_meters(lines: pl.DataFrame) -> pl.DataFrame:
     return _as_findings(hit.with_columns(text=text, code=code), whole=False)
 
 
-def _left_out(lines: pl.DataFrame, other_currency: pl.DataFrame) -> pl.DataFrame:
-    if other_currency.is_empty():
+def _left_out(lines: pl.DataFrame, other_currency: pl.DataFrame, cut: Segments) -> pl.DataFrame:
+    """Report charges in a second currency, which are on no draft."""
+    left_out = cut.charges.select("charge_key", left_out="currency")
+    ids = other_currency.join(left_out, on="charge_key").select("sub_row", "left_out").unique()
+    hit = lines.join(ids.unique("sub_row"), on="sub_row")
+    if hit.is_empty():
         return FINDINGS.empty()
-    ids = other_currency.select("subscription_id", left_out="currency").unique("subscription_id")
-    hit = lines.join(ids, on="subscription_id")
     text = pl.format("Charges in {} were left out of this draft in {}.", "left_out", "currency")
     return _as_findings(hit.with_columns(text=text, code=pl.lit("currencies_mixed")), whole=True)

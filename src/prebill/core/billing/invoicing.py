@@ -12,19 +12,17 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from prebill.core.billing import drafts as drafting
 from prebill.core.billing.checks import without_floats
+from prebill.core.billing.drafts import document_lines, drafts_of, one_currency_a_draft
 from prebill.core.billing.findings import billing_findings
 from prebill.core.billing.inputs import BillingInputs, contract_inputs
 from prebill.core.billing.pricing import price
-from prebill.core.billing.segments import segments, windows_of
-from prebill.core.billing.tax import rates, tax_minor, treatments
+from prebill.core.billing.segments import named_skips, segments, windows_of
+from prebill.core.billing.tax import taxed
 from prebill.core.calendar import Period
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, SKIPS
 
 __all__ = ["Billed", "BillingInputs", "bill", "contract_inputs", "unbilled_terms", "windows"]
-
-_PARTIES = ["seller_country", "country", "region", "tax_id", "is_business"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +71,18 @@ def bill(inputs: BillingInputs, quantities: pl.DataFrame, period: Period) -> Bil
         A draft for each subscription with a line; each active (contract, subscription, charge)
         without a line is in ``skips`` with its reason.
     """
-    pieces = segments(inputs, period)
-    priced = price(pieces, quantities, inputs.tiers, period)
-    one_currency = drafting.one_currency_a_draft(priced.lines)
-    second_currency = drafting.skipped(one_currency.others, "second_currency", period)
-    taxed = without_floats(_taxed(one_currency.lines, inputs.tax_rates), "tax")
-    numbered = drafting.numbered(taxed, period)
-    drafts = drafting.drafts(numbered, period)
-    findings = billing_findings(numbered, one_currency.others)
-    skips = pl.concat([pieces.skips, priced.skips, second_currency]).sort(SKIPS.key)
+    cut = segments(inputs, period)
+    priced = price(cut, quantities, inputs.tiers, period)
+    split = one_currency_a_draft(priced.lines, cut.charges)
+    with_tax = without_floats(taxed(split.lines, cut, inputs.tax_rates), "tax")
+    lines = document_lines(with_tax, cut)
+    left_out = named_skips(split.others, pl.lit("second_currency"), cut.charges, cut.terms, period)
+    skips = pl.concat([cut.skips, priced.skips, left_out])
     return Billed(
-        drafts=without_floats(DRAFTS.conform(drafts), "draft"),
-        lines=without_floats(DRAFT_LINES.conform(numbered), "lines"),
-        skips=skips,
-        findings=findings,
+        drafts=without_floats(DRAFTS.conform(drafts_of(lines, cut, period)), "drafts"),
+        lines=without_floats(DRAFT_LINES.conform(lines), "lines"),
+        skips=skips.unique(list(SKIPS.key), keep="first", maintain_order=True).sort(SKIPS.key),
+        findings=billing_findings(lines, split.others, cut),
     )
 
 
@@ -123,16 +119,3 @@ def unbilled_terms(expected: Billed, billed: Billed) -> pl.DataFrame:
         reason=reason, subscription_id=pl.lit("")
     )
     return SKIPS.conform(reasoned.unique(named)).sort(SKIPS.key)
-
-
-def _taxed(lines: pl.DataFrame, tax_rates: pl.DataFrame) -> pl.DataFrame:
-    """Add tax point, treatment, code, rate and tax to the lines."""
-    parties = lines.select("subscription_id", *_PARTIES).unique("subscription_id", keep="any")
-    last_day = pl.col("service_end_on").max() - pl.duration(days=1)
-    points = lines.group_by("subscription_id").agg(tax_point_on=last_day)
-    decided = treatments(parties).drop(_PARTIES).join(points, on="subscription_id", how="left")
-    placed = lines.drop(_PARTIES).join(decided, on="subscription_id", how="left")
-    key = ["treatment", "jurisdiction", "tax_category", "tax_point_on"]
-    found = rates(placed.select(key).unique(), tax_rates)
-    taxed = placed.join(found, on=key, how="left", nulls_equal=True)
-    return taxed.with_columns(tax_minor=tax_minor(pl.col("amount_minor"), pl.col("tax_percent")))

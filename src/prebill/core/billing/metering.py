@@ -6,6 +6,7 @@ beside subscriptions costs no second pass over the events.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -35,7 +36,8 @@ WINDOWS = Frame(
         instant("window_end_at", "first instant after"),
     ),
 )
-_SPAN_KEY = ["customer_id", "meter", "window_start_at", "window_end_at"]
+_KEY: Final = ["customer_id", "meter"]
+_SPAN_KEY: Final = [*_KEY, "window_start_at", "window_end_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +75,20 @@ def meter_usage(events: pl.DataFrame, meters: pl.DataFrame, windows: pl.DataFram
         Every window has a row in ``quantities``, with 0 where nothing was used; only windows on an
         unknown meter have none.
     """
-    known = windows.unique(list(WINDOWS.key), keep="any").join(
-        meters.select("meter", "aggregation"), on="meter", how="inner"
+    known = windows.unique(list(WINDOWS.key), keep="any", maintain_order=True).join(
+        meters.select("meter", "aggregation"), on="meter", how="inner", maintain_order="left"
     )
     spans = known.select(*_SPAN_KEY, "aggregation").unique().with_row_index("span")
-    spans = spans.with_columns(spans_of_key=pl.len().over("customer_id", "meter"))
-    columns = [name for name in USAGE_EVENTS.names if name in events.columns]
-    placed = (
-        events.select(columns)
-        .with_row_index("event")
-        .join(spans, on=["customer_id", "meter"], how="left", maintain_order="left")
+    placed = _placed(events, spans)
+    by_span = _aggregate(events, placed, spans)
+    numbered = known.join(
+        spans.select("span", *_SPAN_KEY), on=_SPAN_KEY, how="left", maintain_order="left"
     )
-    starts, ends = pl.col("window_start_at"), pl.col("window_end_at")
-    happened = pl.col("occurred_at")
-    is_inside = ((happened >= starts) & (happened < ends)).fill_null(value=False)
-    inside = placed.filter(is_inside)
-    unmatched = _unmatched(placed.filter(~is_inside), inside, meters).select(*columns, "reason")
-    by_span = _aggregate(inside)
-    quantities = (
-        known.join(spans.select("span", *_SPAN_KEY), on=_SPAN_KEY, how="left")
-        .join(by_span, on="span", how="left")
-        .with_columns(
-            pl.col("quantity").fill_null(pl.lit(0, dtype=pl.Int64).cast(DECIMAL)),
-            pl.col("events").fill_null(0),
-        )
-        .sort(QUANTITIES.key)
+    quantities = numbered.join(by_span, on="span", how="left", maintain_order="left").with_columns(
+        pl.col("quantity").fill_null(pl.lit(0, dtype=pl.Int64).cast(DECIMAL)),
+        pl.col("events").fill_null(0),
     )
+    unmatched = _unmatched(events, placed, spans, meters)
     return Metered(
         quantities=without_floats(QUANTITIES.conform(quantities), "meter"),
         unmatched=unmatched,
@@ -106,41 +96,64 @@ def meter_usage(events: pl.DataFrame, meters: pl.DataFrame, windows: pl.DataFram
     )
 
 
-def _aggregate(inside: pl.DataFrame) -> pl.DataFrame:
-    """Aggregate the placed events of each span by its meter's aggregation."""
-    used = inside["aggregation"].unique().sort().to_list()
-    parts = []
-    for name in used:
-        own = inside if len(used) == 1 else inside.filter(pl.col("aggregation") == name)
-        parts.append(AGGREGATIONS[name].aggregate(own).select("span", "quantity", "events"))
-    empty = pl.DataFrame(schema={"span": pl.UInt32, "quantity": DECIMAL, "events": pl.Int64})
-    return pl.concat([empty, *parts])
+def _placed(events: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Return (``event`` row, ``span``) of every event inside a span.
 
-
-def _unmatched(outside: pl.DataFrame, inside: pl.DataFrame, meters: pl.DataFrame) -> pl.DataFrame:
-    """Keep events outside of every window of their customer and meter, each once, and say why."""
-    placed_elsewhere = inside.filter(pl.col("spans_of_key") > 1).select("event").unique()
-    left_over = outside.join(placed_elsewhere, on="event", how="anti")
+    Almost every customer has one span a meter: those events are placed by one join that keeps their
+    order. Only the others, of a customer whose terms changed, may be in several spans.
+    """
+    spans_of_key = spans.select(pl.len().over(_KEY)).to_series()
+    alone, several = spans.filter(spans_of_key == 1), spans.filter(spans_of_key > 1)
+    narrow = events.select(*_KEY, "occurred_at").with_row_index("event")
+    parts = [
+        narrow.join(some.drop("aggregation"), on=_KEY, how="inner", maintain_order="left")
+        for some in (alone, several)
+        if some.height or some is alone
+    ]
     happened = pl.col("occurred_at")
-    is_before = (happened < pl.col("window_start_at")).all()
-    is_after = (happened >= pl.col("window_end_at")).all()
-    whole = left_over.group_by("event").agg(
-        is_before=is_before, is_after=is_after, no_span=pl.col("span").is_null().all()
+    is_inside = (happened >= pl.col("window_start_at")) & (happened < pl.col("window_end_at"))
+    return pl.concat([part.filter(is_inside).select("event", "span") for part in parts])
+
+
+def _aggregate(events: pl.DataFrame, placed: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Aggregate the placed events of each span by its meter's aggregation."""
+    kinds = spans.select("span", kind=pl.col("aggregation").cast(pl.Categorical))
+    used = spans["aggregation"].unique().sort().to_list()
+    kind = placed.join(kinds, on="span", how="left", maintain_order="left")["kind"]
+    empty = pl.DataFrame(schema={"span": pl.UInt32, "quantity": DECIMAL, "events": pl.Int64})
+    parts = [empty]
+    for name in used:
+        own = placed.filter(kind == name) if len(used) > 1 else placed
+        aggregation = AGGREGATIONS[name]
+        facts = events.select(aggregation.columns)[own["event"]]
+        content = facts.with_columns(own["span"])
+        parts.append(aggregation.aggregate(content).select(empty.columns))
+    return pl.concat(parts)
+
+
+def _unmatched(
+    events: pl.DataFrame, placed: pl.DataFrame, spans: pl.DataFrame, meters: pl.DataFrame
+) -> pl.DataFrame:
+    """Return events that are in no span of their customer and meter, and say why."""
+    columns = [name for name in USAGE_EVENTS.names if name in events.columns]
+    is_placed = (
+        pl.Series("is_placed", [False])
+        .new_from_index(0, events.height)
+        .scatter(placed["event"], values=True)
     )
-    known_meters = pl.col("meter").is_in(meters["meter"].implode())
-    return (
-        left_over.unique("event", keep="any")
-        .join(whole, on="event")
-        .sort("source", "id")
-        .with_columns(
-            reason=pl.when(~known_meters)
-            .then(pl.lit("unknown_meter"))
-            .when("no_span")
-            .then(pl.lit("no_charge"))
-            .when("is_before")
-            .then(pl.lit("before_window"))
-            .when("is_after")
-            .then(pl.lit("after_window"))
-            .otherwise(pl.lit("between_windows"))
-        )
+    left_over = events.select(columns).filter(~is_placed)
+    reach = spans.group_by(_KEY).agg(pl.col("window_start_at").min(), pl.col("window_end_at").max())
+    happened = pl.col("occurred_at")
+    reason = (
+        pl.when(~pl.col("meter").is_in(meters["meter"].implode()))
+        .then(pl.lit("unknown_meter"))
+        .when(pl.col("window_start_at").is_null())
+        .then(pl.lit("no_charge"))
+        .when(happened < pl.col("window_start_at"))
+        .then(pl.lit("before_window"))
+        .when(happened >= pl.col("window_end_at"))
+        .then(pl.lit("after_window"))
+        .otherwise(pl.lit("between_windows"))
     )
+    reasoned = left_over.join(reach, on=_KEY, how="left").with_columns(reason=reason)
+    return reasoned.select(*columns, "reason").sort("source", "id")

@@ -13,13 +13,23 @@ from prebill.core.billing.charges import CHARGE_MODELS
 from prebill.core.billing.checks import without_floats
 from prebill.core.billing.discounts import discount_minor
 from prebill.core.billing.proration import round_share
-from prebill.core.billing.segments import Segments
+from prebill.core.billing.segments import Segments, named_skips
 from prebill.core.calendar import Period
-from prebill.core.money import DECIMAL, MAX_AMOUNT_MINOR
-from prebill.core.schemas.internal import SKIPS
+from prebill.core.money import DECIMAL, MAX_AMOUNT_MINOR, round_minor
 
 _ZERO: Final = pl.lit(0, dtype=pl.Int64).cast(DECIMAL)
+_ONE: Final = pl.lit(1, dtype=pl.Int64)
 _BOOK: Final = ["price_book_id", "plan_id", "charge_id"]
+#: What pricing must know of a charge.
+_FACTS: Final = [
+    "charge_key",
+    "charge_model",
+    "quantity_source",
+    "factor",
+    "unit_price",
+    "package_size",
+    "included_quantity",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +40,12 @@ class Priced:
     skips: pl.DataFrame
 
 
-def price(
-    pieces: Segments, quantities: pl.DataFrame, tiers: pl.DataFrame, period: Period
-) -> Priced:
+def price(cut: Segments, quantities: pl.DataFrame, tiers: pl.DataFrame, period: Period) -> Priced:
     """Price every piece.
 
     Parameters
     ----------
-    pieces : Segments
+    cut : Segments
         From :func:`prebill.core.billing.segments.segments`.
     quantities : pl.DataFrame, QUANTITIES
         One row a metered piece; a piece without one is skipped as ``no_quantity``, never billed as
@@ -51,62 +59,58 @@ def price(
     -------
     Priced
         ``lines`` adds ``quantity``, ``billable``, ``unit_price``, ``amount_unrounded``,
-        ``gross_minor``, ``discount_minor``, ``amount_minor`` and ``is_priced`` to the pieces.
+        ``gross_minor``, ``discount_minor``, ``amount_minor`` and ``is_priced`` to the pieces, and
+        keeps their order.
     """
-    quantified = _with_quantity(pieces, quantities)
-    missing = quantified.filter(pl.col("quantity").is_null())
-    lines = quantified.filter(pl.col("quantity").is_not_null()).with_row_index("row")
-    lines = lines.with_columns(billable=_billable())
-    amounts = _amounts(lines, _keyed_tiers(tiers, pieces.charges))
-    whole = lines.join(amounts, on="row", how="left", maintain_order="left")
-    is_above = (pl.col("amount") * pl.col("factor")).abs() >= pl.lit(MAX_AMOUNT_MINOR).cast(DECIMAL)
-    too_large = whole.filter(is_above)
-    sound = whole if too_large.is_empty() else whole.filter(~is_above)
+    facts = cut.charges.select(_FACTS)
+    known = _with_quantity(cut, quantities).join(
+        facts, on="charge_key", how="left", maintain_order="left"
+    )
+    is_fixed = pl.col("quantity_source") == "fixed"
+    known = known.with_columns(
+        quantity=pl.when(is_fixed).then(_ONE.cast(DECIMAL)).otherwise("quantity")
+    )
+    missing = known.filter(pl.col("quantity").is_null())
+    counted = known.filter(pl.col("quantity").is_not_null()) if missing.height else known
+    lines = counted.with_columns(billable=_billable()).with_row_index("row")
+    amounts = _amounts(lines, _keyed_tiers(tiers, cut.charges))
+    priced = lines.join(amounts, on="row", how="left", maintain_order="left")
+    limit = pl.lit(MAX_AMOUNT_MINOR, dtype=pl.Int64).cast(DECIMAL)
+    too_large = priced.filter((pl.col("amount") * pl.col("factor")).abs() >= limit)
+    sound = priced.join(too_large, on="row", how="anti") if too_large.height else priced
     skips = pl.concat(
         [
-            _skipped(missing, "no_quantity", period),
-            _skipped(too_large, "amount_above_limit", period),
+            named_skips(rows, pl.lit(reason), cut.charges, cut.terms, period)
+            for rows, reason in ((missing, "no_quantity"), (too_large, "amount_above_limit"))
         ]
     )
     return Priced(without_floats(_rounded(sound), "price"), skips)
 
 
-def _with_quantity(pieces: Segments, quantities: pl.DataFrame) -> pl.DataFrame:
-    """Add the facts of the charge and the quantity: 1, the phase's, or the metered one."""
-    facts = pieces.charges.select(
-        "charge_key",
-        "currency",
-        "factor",
-        "charge_model",
-        "timing",
-        "meter",
-        "unit_price",
-        "package_size",
-        "included_quantity",
-        "tax_category",
-        charge_name="name",
-    )
-    window = ["subscription_id", "charge_id", "service_start_on", "service_end_on"]
-    metered_quantities = quantities.select(
-        "subscription_id",
-        "charge_id",
-        service_start_on="window_start_on",
-        service_end_on="window_end_on",
-        metered_quantity="quantity",
-    ).unique(window, keep="any")
-    is_metered = pl.col("quantity_source") == "metered"
-    fixed = pieces.pieces.filter(~is_metered).with_columns(
-        quantity=pl.when(pl.col("quantity_source") == "subscribed")
-        .then("quantity")
-        .otherwise(pl.lit(1, dtype=pl.Int64).cast(DECIMAL))
-    )
+def _with_quantity(cut: Segments, quantities: pl.DataFrame) -> pl.DataFrame:
+    """Replace the quantity of metered pieces by the metered one, null where there is none."""
+    window = ["sub_row", "charge_no", "service_start_on", "service_end_on"]
+    subscriptions = cut.terms.subscriptions.select("sub_row", "subscription_id")
+    numbers = cut.charges.select("charge_no", "charge_id").unique()
     metered = (
-        pieces.pieces.filter(is_metered)
-        .join(metered_quantities, on=window, how="left")
-        .with_columns(quantity="metered_quantity")
-        .select(fixed.columns)
+        quantities.select(
+            "subscription_id",
+            "charge_id",
+            "quantity",
+            service_start_on="window_start_on",
+            service_end_on="window_end_on",
+        )
+        .join(subscriptions, on="subscription_id", how="inner")
+        .join(numbers, on="charge_id", how="inner")
+        .select(*window, metered="quantity")
     )
-    return pl.concat([fixed, metered]).join(facts, on="charge_key", how="left")
+    # The same window asked for by two plans of one subscription has one quantity.
+    once = metered.unique(window, keep="any")
+    return (
+        cut.pieces.join(once, on=window, how="left", maintain_order="left")
+        .with_columns(quantity=pl.when("is_metered").then("metered").otherwise("quantity"))
+        .drop("metered")
+    )
 
 
 def _billable() -> pl.Expr:
@@ -120,8 +124,7 @@ def _billable() -> pl.Expr:
         * pl.col("share_numerator").cast(DECIMAL)
         / pl.col("share_denominator").cast(DECIMAL)
     )
-    is_shared = (pl.col("quantity_source") == "metered") & (pl.col("share_denominator") > 1)
-    free = pl.when(is_shared).then(share).otherwise(included)
+    free = pl.when(pl.col("is_metered")).then(share).otherwise(included)
     return pl.max_horizontal(pl.col("quantity") - free, _ZERO)
 
 
@@ -144,26 +147,26 @@ def _amounts(lines: pl.DataFrame, tiers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _rounded(lines: pl.DataFrame) -> pl.DataFrame:
-    """Apply share and discount; round each once."""
-    is_metered = pl.col("quantity_source") == "metered"
-    one = pl.lit(1, dtype=pl.Int64)
-    numerator = pl.when(is_metered).then(one).otherwise("share_numerator")
-    denominator = pl.when(is_metered).then(one).otherwise("share_denominator")
+    """Apply share and discount; round each once. Only amounts that are not metered are shared."""
+    is_shared = ~pl.col("is_metered") & (pl.col("share_denominator") > 1)
+    numerator, denominator = pl.col("share_numerator"), pl.col("share_denominator")
     tiered = [name for name, model in CHARGE_MODELS.items() if model.needs_tiers]
     average = pl.when(pl.col("billable") > _ZERO).then(pl.col("amount") / pl.col("billable"))
-    shared = lines.with_columns(
+    is_tiered = pl.col("charge_model").is_in(tiered)
+    in_full = lines.filter(~is_shared).with_columns(
+        amount_unrounded=pl.col("amount"),
+        gross_minor=round_minor(pl.col("amount") * pl.col("factor")),
+    )
+    in_part = lines.filter(is_shared).with_columns(
         amount_unrounded=pl.col("amount") * numerator.cast(DECIMAL) / denominator.cast(DECIMAL),
         gross_minor=round_share(pl.col("amount") * pl.col("factor"), numerator, denominator),
-        unit_price=pl.when(pl.col("charge_model").is_in(tiered))
-        .then(average)
-        .otherwise("unit_price"),
     )
-    discounted = shared.with_columns(
-        discount_minor=discount_minor(pl.col("gross_minor"), pl.col("discount_percent"))
+    shared = pl.concat([in_full, in_part]).sort("row") if in_part.height else in_full
+    return (
+        shared.with_columns(
+            unit_price=pl.when(is_tiered).then(average).otherwise("unit_price"),
+            discount_minor=discount_minor(pl.col("gross_minor"), pl.col("discount_percent")),
+        )
+        .with_columns(amount_minor=pl.col("gross_minor") - pl.col("discount_minor"))
+        .drop("row", "amount")
     )
-    return discounted.with_columns(amount_minor=pl.col("gross_minor") - pl.col("discount_minor"))
-
-
-def _skipped(rows: pl.DataFrame, reason: str, period: Period) -> pl.DataFrame:
-    named = rows.with_columns(reason=pl.lit(reason), period=pl.lit(period.name))
-    return SKIPS.conform(named).unique(list(SKIPS.key))

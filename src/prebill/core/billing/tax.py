@@ -17,12 +17,14 @@ from typing import Final
 import polars as pl
 from stdnum.eu import vat
 
+from prebill.core.billing.segments import Segments
 from prebill.core.billing.tax_rates import ANY_CATEGORY, eu_countries
 from prebill.core.money import DECIMAL, round_minor
 
 UNKNOWN_CODE: Final = "UNKNOWN"
 REVERSE_CHARGE_CODE: Final = "EU-RC"
 EXPORT_CODE: Final = "EXPORT"
+_PARTIES: Final = ["seller_country", "country", "region", "tax_id", "is_business"]
 #: Countries under two names: how tax ids and users write them → ISO 3166.
 _ALIASES: Final = {"EL": "GR", "UK": "GB"}
 
@@ -123,6 +125,45 @@ def rates(asked: pl.DataFrame, tax_rates: pl.DataFrame) -> pl.DataFrame:
         tax_percent=pl.col("percent").fill_null(pl.lit(0, dtype=pl.Int64).cast(DECIMAL)),
         is_rate_known=is_known,
     ).drop("percent")
+
+
+def taxed(lines: pl.DataFrame, cut: Segments, tax_rates: pl.DataFrame) -> pl.DataFrame:
+    """Add tax point, treatment, code, rate and tax to priced lines.
+
+    Parameters
+    ----------
+    lines : pl.DataFrame
+        Priced pieces with ``sub_row`` and ``charge_key``.
+    cut : Segments
+        Subscriptions with their parties, and charges with their categories.
+    tax_rates : pl.DataFrame, TAX_RATES
+        Dated rates.
+
+    Returns
+    -------
+    pl.DataFrame
+        The lines, in their order, with ``tax_point_on`` (the last day that the draft bills),
+        ``treatment``, ``jurisdiction``, ``tax_finding``, ``tax_code``, ``tax_percent``,
+        ``is_rate_known`` and ``tax_minor``.
+    """
+    last_day = pl.col("service_end_on").max() - pl.duration(days=1)
+    points = lines.group_by("sub_row").agg(tax_point_on=last_day)
+    parties = cut.terms.subscriptions.select("sub_row", *_PARTIES)
+    decided = treatments(parties).drop(_PARTIES).join(points, on="sub_row", how="inner")
+    case = ["treatment", "jurisdiction", "tax_point_on"]
+    cases = decided.select(case).unique().with_row_index("case_no")
+    drafts = decided.join(cases, on=case, how="left", nulls_equal=True)
+    categories = cut.charges.select("charge_key", "tax_category")
+    asked = cases.join(categories.select("tax_category").unique(), how="cross")
+    found = (
+        rates(asked, tax_rates)
+        .join(categories, on="tax_category")
+        .select("case_no", "charge_key", "tax_code", "tax_percent", "is_rate_known")
+    )
+    placed = lines.join(drafts, on="sub_row", how="left", maintain_order="left").join(
+        found, on=["case_no", "charge_key"], how="left", maintain_order="left"
+    )
+    return placed.with_columns(tax_minor=tax_minor(pl.col("amount_minor"), pl.col("tax_percent")))
 
 
 def tax_minor(amount_minor: pl.Expr, percent: pl.Expr) -> pl.Expr:

@@ -1,12 +1,15 @@
 """Usage by customer, meter, source and UTC day: what the detectors of missing usage look at."""
 
+from typing import Final
+
 import polars as pl
 
 from prebill.core.billing.checks import without_floats
 from prebill.core.money import DECIMAL
 from prebill.core.schemas.internal import USAGE_DAYS
 
-_CONTENT = ["customer_id", "meter", "occurred_at", "quantity"]
+_CONTENT: Final = ["customer_id", "meter", "occurred_at", "quantity"]
+_TEXTS: Final = ["customer_id", "meter", "source"]
 
 
 def usage_days(events: pl.DataFrame) -> pl.DataFrame:
@@ -20,30 +23,57 @@ def usage_days(events: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame, USAGE_DAYS
-        Of events that share customer, meter, instant and quantity, the one with the smallest
-        (source, id) is the original and the others are ``repeated_events``.
+        In the order of its key. Of events that share customer, meter, instant and quantity, the one
+        with the smallest (source, id) is the original and the others are ``repeated_events``.
     """
-    days = events.group_by(
-        "customer_id", "meter", "source", used_on=pl.col("occurred_at").dt.date()
-    ).agg(
-        events=pl.len().cast(pl.Int64),
-        quantity=pl.col("quantity").sum(),
-        largest_quantity=pl.col("quantity").max(),
+    if events.is_empty():
+        return USAGE_DAYS.empty()
+    # Groups are numbers, in the order of the texts and days that they stand for: five million
+    # events in as many groups take a third of the time that texts take.
+    values = {name: events[name].unique().sort() for name in _TEXTS}
+    first_day = events["occurred_at"].dt.date().min()
+    days_from = (pl.col("occurred_at").dt.date() - pl.lit(first_day)).dt.total_days()
+    days = events.select(days_from.max() + 1).item()
+
+    def group(frame: pl.DataFrame) -> pl.DataFrame:
+        number = pl.lit(0, dtype=pl.Int64)
+        for name in _TEXTS:
+            code = pl.col(name).cast(pl.Enum(values[name])).to_physical().cast(pl.Int64)
+            number = number * values[name].len() + code
+        return frame.select("quantity", group=number * days + days_from)
+
+    sums = (
+        group(events)
+        .group_by("group")
+        .agg(
+            events=pl.len().cast(pl.Int64),
+            quantity=pl.col("quantity").sum(),
+            largest_quantity=pl.col("quantity").max(),
+        )
     )
-    key = ["customer_id", "meter", "source", "used_on"]
     repeats = (
-        _repeated(events)
-        .group_by("customer_id", "meter", "source", used_on=pl.col("occurred_at").dt.date())
+        group(_repeated(events))
+        .group_by("group")
         .agg(
             repeated_events=pl.len().cast(pl.Int64),
             repeated_quantity=pl.col("quantity").sum(),
         )
     )
-    filled = days.join(repeats, on=key, how="left").with_columns(
-        pl.col("repeated_events").fill_null(0),
-        pl.col("repeated_quantity").fill_null(pl.lit(0, dtype=pl.Int64).cast(DECIMAL)),
+    whole = (
+        sums.sort("group")
+        .join(repeats, on="group", how="left", maintain_order="left")
+        .with_columns(
+            pl.col("repeated_events").fill_null(0),
+            pl.col("repeated_quantity").fill_null(pl.lit(0, dtype=pl.Int64).cast(DECIMAL)),
+            used_on=pl.lit(first_day) + pl.duration(days=pl.col("group") % days),
+            rest=pl.col("group") // days,
+        )
     )
-    return without_floats(USAGE_DAYS.conform(filled.sort(USAGE_DAYS.key)), "usage_days")
+    for name in reversed(_TEXTS):
+        codes = (whole["rest"] % values[name].len()).rename(name)
+        texts = values[name].gather(codes).rename(name)
+        whole = whole.with_columns(texts, rest=pl.col("rest") // values[name].len())
+    return without_floats(USAGE_DAYS.conform(whole), "usage_days")
 
 
 def _repeated(events: pl.DataFrame) -> pl.DataFrame:

@@ -12,12 +12,13 @@ from prebill.core.errors import ContractError
 class Aggregation:
     """A named way to sum up events.
 
-    ``aggregate(events)`` takes events that lie in a window (``span``, the columns of USAGE_EVENTS)
-    and returns one row a span: ``span``, ``quantity`` Decimal, ``events`` Int64. A span without
-    events has no row; its quantity is 0 under every aggregation.
+    ``aggregate(events)`` takes events that lie in a window (``span`` and ``columns`` of
+    USAGE_EVENTS) and returns one row a span: ``span``, ``quantity`` Decimal, ``events`` Int64. A
+    span without events has no row; its quantity is 0 under every aggregation.
     """
 
     name: str
+    columns: tuple[str, ...]
     aggregate: Callable[[pl.DataFrame], pl.DataFrame]
 
 

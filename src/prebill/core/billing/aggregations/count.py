@@ -11,4 +11,4 @@ def count(events: pl.DataFrame) -> pl.DataFrame:
     return by_span(events, pl.len().cast(DECIMAL))
 
 
-COUNT = Aggregation("count", count)
+COUNT = Aggregation("count", (), count)

@@ -15,4 +15,4 @@ def latest(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-LATEST = Aggregation("latest", latest)
+LATEST = Aggregation("latest", ("source", "id", "occurred_at", "quantity"), latest)

@@ -10,4 +10,4 @@ def maximum(events: pl.DataFrame) -> pl.DataFrame:
     return by_span(events, pl.col("quantity").max())
 
 
-MAX = Aggregation("max", maximum)
+MAX = Aggregation("max", ("quantity",), maximum)

@@ -10,4 +10,4 @@ def total(events: pl.DataFrame) -> pl.DataFrame:
     return by_span(events, pl.col("quantity").sum())
 
 
-SUM = Aggregation("sum", total)
+SUM = Aggregation("sum", ("quantity",), total)

@@ -11,4 +11,4 @@ def unique(events: pl.DataFrame) -> pl.DataFrame:
     return by_span(events, pl.col("unique_value").drop_nulls().n_unique().cast(DECIMAL))
 
 
-UNIQUE = Aggregation("unique", unique)
+UNIQUE = Aggregation("unique", ("unique_value",), unique)
