@@ -9,8 +9,12 @@ from fastapi.responses import RedirectResponse
 from prebill import audit
 from prebill.api.context import Served
 from prebill.api.problems import TooManyAttemptsError
+from prebill.console.links import invoice_href
 from prebill.console.pages.account import password_page, sign_in_page
+from prebill.console.pages.case import Told, case_page
+from prebill.console.pages.invoice import invoice_page
 from prebill.console.pages.queue import queue_page
+from prebill.console.pages.runs import runs_page
 from prebill.console.render import render
 from prebill.console.sessions import (
     SignedIn,
@@ -22,6 +26,7 @@ from prebill.console.sessions import (
     sign_in_token,
 )
 from prebill.core.errors import InputError, UnauthenticatedError
+from prebill.store.console import draft_of_document
 from prebill.store.users import Actor, change_password, get_actor, verify_password
 
 router: Final = APIRouter(include_in_schema=False)
@@ -153,3 +158,35 @@ def queue(request: Request, served: Served, visitor: SignedIn) -> Response:
     with served.store.read() as tx:
         page = queue_page(tx, visitor, request.query_params, now=datetime.now(UTC))
     return render(page)
+
+
+@router.get("/cases/{case_id:path}")
+def case(case_id: str, served: Served, visitor: SignedIn, told: str = "") -> Response:
+    """Show a case; ``told`` names a notice of a closed list."""
+    with served.store.read() as tx:
+        page = case_page(tx, served.installation.lake, visitor, case_id, Told(notice=told))
+    return render(page)
+
+
+@router.get("/runs")
+def runs(served: Served, visitor: SignedIn) -> Response:
+    """Show the latest runs."""
+    with served.store.read() as tx:
+        page = runs_page(tx, visitor)
+    return render(page)
+
+
+@router.get("/invoices/{draft_id:path}")
+def invoice(draft_id: str, served: Served, visitor: SignedIn) -> Response:
+    """Show a draft or the document issued from it."""
+    with served.store.read() as tx:
+        page = invoice_page(tx, visitor, draft_id)
+    return render(page)
+
+
+@router.get("/documents/{document_id:path}")
+def document(document_id: str, served: Served, _: SignedIn) -> Response:
+    """Lead from a document's number to its page."""
+    with served.store.read() as tx:
+        draft_id = draft_of_document(tx, document_id)
+    return see_other(invoice_href(draft_id))

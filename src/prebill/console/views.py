@@ -151,17 +151,18 @@ class PastInvoice:
     period: str
     name: str
     total: str
-    is_present: bool
     href: str
 
 
 @dataclass(frozen=True, slots=True)
-class LineChoice:
-    """A line that a correction may name."""
+class Corrections:
+    """What a correction may change, with the values that stand now."""
 
-    line_id: str
-    label: str
-    amount: str
+    metered: tuple[Option, ...]
+    phases: tuple[Option, ...]
+    customer_country: str
+    customer_tax_id: str
+    is_business: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ class CasePage:
     lock_version: int
     release_reasons: tuple[Option, ...]
     error_reasons: tuple[Option, ...]
-    line_choices: tuple[LineChoice, ...]
+    corrections: Corrections
     currency: str
     notice: str
     problem: str

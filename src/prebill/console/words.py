@@ -1,6 +1,6 @@
 """Amounts, instants, shares and codes as people read them."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 from prebill.core.errors import MoneyError
@@ -89,6 +89,31 @@ def day(text: str | None) -> str:
         return "–"
     on = date.fromisoformat(text)
     return f"{on.day} {on:%b %Y}"
+
+
+def span(start_on: str | None, end_on: str | None) -> str:
+    """Write a period ``[start, end)`` with its last day, as people count.
+
+    Examples
+    --------
+    >>> span("2026-10-01", "2026-11-01")
+    '1 Oct 2026 to 31 Oct 2026'
+    """
+    if not start_on or not end_on:
+        return "–"
+    last_on = date.fromisoformat(end_on) - timedelta(days=1)
+    return f"{day(start_on)} to {day(last_on.isoformat())}"
+
+
+def rarity(score: float) -> str:
+    """Write a tail score as a share that never rounds up to certainty.
+
+    Examples
+    --------
+    >>> rarity(0.99987), rarity(0.97), rarity(1.0)
+    ('99.9 %', '97.0 %', '99.9 %')
+    """
+    return f"{min(int(score * 1000), 999) / 10:.1f} %"
 
 
 def month(text: str) -> str:

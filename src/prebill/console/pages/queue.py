@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from prebill.api.cursor import decode_cursor, encode_cursor
 from prebill.console import words
+from prebill.console.links import case_href
 from prebill.console.sessions import Visitor
 from prebill.console.views import CurrencyTotal, Option, QueuePage, QueueRow, Viewer
 from prebill.store.codec import instant_text
@@ -23,16 +24,6 @@ def viewer_of(visitor: Visitor) -> Viewer:
     actor = visitor.actor
     may_decide = actor.role >= Role.REVIEWER
     return Viewer(actor.name, actor.role.name.lower(), may_decide, visitor.csrf_token)
-
-
-def case_href(case_id: str) -> str:
-    """Path of a case's page."""
-    return f"/cases/{quote(case_id, safe=':')}"
-
-
-def invoice_href(draft_id: str) -> str:
-    """Path of a draft's page."""
-    return f"/invoices/{quote(draft_id, safe=':')}"
 
 
 def queue_page(tx: Tx, visitor: Visitor, query: Mapping[str, str], *, now: datetime) -> QueuePage:

@@ -1,0 +1,122 @@
+"""Facts about customer and contract beside a case, and what a correction may touch."""
+
+import json
+from typing import Any
+
+from prebill.console import words
+from prebill.console.links import invoice_href
+from prebill.console.views import Corrections, Fact, Option
+from prebill.store.console import (
+    contract_of,
+    customer_of,
+    entitlements_of,
+    phases_of,
+    terms_of,
+)
+from prebill.store.engine import Tx
+
+Row = dict[str, Any]
+
+
+def case_facts(tx: Tx, case: Row) -> tuple[Fact, ...]:
+    """Return who pays, what was agreed, what is billed, and under which policy it was judged."""
+    return (
+        *_customer_facts(tx, case),
+        *_contract_facts(tx, case),
+        *_draft_facts(case),
+    )
+
+
+def customer_name(tx: Tx, customer_id: str) -> str:
+    """Return the customer's name, or the id where the name is unknown or was erased."""
+    customer = customer_of(tx, customer_id)
+    return (customer or {}).get("name") or customer_id
+
+
+def _customer_facts(tx: Tx, case: Row) -> list[Fact]:
+    customer = customer_of(tx, case["customer_id"]) if case["customer_id"] else None
+    if customer is None:
+        return []
+    place = ", ".join(part for part in (customer["region"], customer["country"]) if part)
+    kind = {True: "business", False: "person", None: "unknown"}[
+        None if customer["is_business"] is None else bool(customer["is_business"])
+    ]
+    return [
+        Fact("Customer", customer["customer_id"]),
+        Fact("Country", place or "missing"),
+        Fact("Tax id", customer["tax_id"] or "none"),
+        Fact("Kind", f"{kind}, {customer['segment']}" if customer["segment"] else kind),
+        Fact("Customer since", words.day(customer["signed_up_on"])),
+    ]
+
+
+def _contract_facts(tx: Tx, case: Row) -> list[Fact]:
+    contract = contract_of(tx, case["contract_id"]) if case["contract_id"] else None
+    if contract is None:
+        return []
+    facts = [
+        Fact("Contract", f"{contract['contract_id']}, {contract['currency']}"),
+        Fact(
+            "Runs",
+            words.span(contract["starts_on"], contract["ends_on"])
+            if contract["ends_on"]
+            else f"since {words.day(contract['starts_on'])}",
+        ),
+        Fact("Payment terms", f"{contract['payment_terms_days']} days"),
+    ]
+    facts += [Fact("Agreed", _terms(row)) for row in terms_of(tx, case["contract_id"])]
+    facts += [Fact("Billed as", _terms(row)) for row in phases_of(tx, case["subscription_id"])]
+    facts += [
+        Fact(
+            "Entitled to",
+            f"{words.decimal(row['granted_quantity'])} {words.phrase(row['feature'])}",
+        )
+        for row in entitlements_of(tx, case["contract_id"])
+    ]
+    return facts
+
+
+def _terms(row: Row) -> str:
+    """One agreed term or billed phase in words."""
+    text = f"{words.decimal(row['quantity'])} × {row['plan_name'] or row['plan_id']}"
+    text += f" ({row['price_book_id']})"
+    if words.decimal(row["discount_percent"]) != "0":
+        text += f", {words.decimal(row['discount_percent'])} % off"
+        if row["discount_ends_on"]:
+            text += f" until {words.day(row['discount_ends_on'])}"
+    text += f", from {words.day(row['effective_from_on'])}"
+    if row["effective_to_on"]:
+        text += f" to {words.day(row['effective_to_on'])}"
+    return text
+
+
+def _draft_facts(case: Row) -> list[Fact]:
+    if case["total_minor"] is None:
+        return [Fact("Draft", f"{case['draft_id']} was never made")]
+    return [
+        Fact("Draft", case["draft_id"], invoice_href(case["draft_id"])),
+        Fact("Period", words.span(case["period_start_on"], case["period_end_on"])),
+        Fact("Tax", words.money(case["tax_minor"], case["currency"])),
+        Fact("Version", case["draft_version"][:12]),
+        Fact("Policy", (case["policy_hash"] or "–")[:12]),
+    ]
+
+
+def correction_choices(tx: Tx, case: Row) -> Corrections:
+    """Return what can be corrected at its source, with the present values."""
+    lines = json.loads(case["lines_json"] or "[]")
+    customer = customer_of(tx, case["customer_id"]) if case["customer_id"] else None
+    phases = phases_of(tx, case["subscription_id"]) if case["subscription_id"] else []
+    return Corrections(
+        metered=tuple(
+            Option(one["charge_id"], f"{one['name']}: {words.decimal(one['quantity'])}", index == 0)
+            for index, one in enumerate(one for one in lines if one.get("meter"))
+        ),
+        phases=tuple(
+            Option(row["phase_id"], _terms(row), index == len(phases) - 1)
+            for index, row in enumerate(phases)
+        ),
+        customer_country=(customer or {}).get("country") or "",
+        customer_tax_id=(customer or {}).get("tax_id") or "",
+        is_business=bool((customer or {}).get("is_business")),
+    )

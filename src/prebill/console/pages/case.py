@@ -1,0 +1,213 @@
+"""A case: the verdict in one line, the decision, and everything that supports it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prebill.console import words
+from prebill.console.charts import compare_bars
+from prebill.console.expectation import EXACT, STATISTICAL, Comparison, Finding, Gap, compare
+from prebill.console.facts import case_facts, correction_choices
+from prebill.console.history import chart_of, past_invoices, past_rows
+from prebill.console.links import case_href
+from prebill.console.pages.queue import viewer_of
+from prebill.console.reasons import ERROR_REASONS, RELEASE_REASONS
+from prebill.console.sessions import Visitor
+from prebill.console.timeline import event_of
+from prebill.console.views import CasePage, ComparedLine, Fact, Option, Reason
+from prebill.lake import Lake
+from prebill.store.console import find_case, next_case_id, timeline_of, verdict_of
+from prebill.store.engine import Tx
+
+_BASIS: Final = {
+    EXACT: "Expected: what the contract, the price book and the rules of the document say.",
+    STATISTICAL: "Expected: what is ordinary for this customer.",
+    "": "No judge named another amount.",
+}
+_NOTICES: Final = {
+    "released": "Released. It is issued with the next delivery.",
+    "corrected": "Corrected. The new version was judged again.",
+    "rejected": "Rejected. It will not be issued.",
+}
+_VERBS: Final = {"hold": "Held", "review": "To review"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the page says about the action before it."""
+
+    notice: str = ""
+    problem: str = ""
+    reason: str = ""
+
+
+def case_page(
+    tx: Tx, lake: Lake, visitor: Visitor, case_id: str, told: Told | None = None
+) -> CasePage:
+    """Read everything about a case."""
+    told = told or Told()
+    case = find_case(tx, case_id)
+    findings: list[Finding] = json.loads(case["findings_json"] or "[]")
+    comparison = compare(json.loads(case["lines_json"] or "[]"), findings)
+    currency = case["currency"]
+    past = past_invoices(tx, lake, case)
+    following = next_case_id(tx)
+    return CasePage(
+        title=f"{_VERBS[case['action']]}: {case['customer_name'] or case['draft_id']}",
+        viewer=viewer_of(visitor),
+        case_id=case_id,
+        action=case["action"],
+        status=words.phrase(case["status"]),
+        verdict=verdict_sentence(case, comparison, findings),
+        verdict_facts=_verdict_facts(case),
+        is_open=case["status"] == "open",
+        outcome=_outcome(tx, case),
+        decide_path=case_href(case_id),
+        lock_version=case["lock_version"],
+        release_reasons=_reason_options(RELEASE_REASONS, told.reason),
+        error_reasons=_reason_options(ERROR_REASONS, told.reason),
+        corrections=correction_choices(tx, case),
+        currency=currency,
+        notice=_NOTICES.get(told.notice, ""),
+        problem=told.problem,
+        queue_href="/queue",
+        next_href=case_href(following) if following and following != case_id else "",
+        compared=_compared(comparison, currency),
+        compared_basis=_BASIS[comparison.basis],
+        expected_total=words.bare_money(comparison.expected_minor, currency),
+        billed_total=words.bare_money(comparison.billed_minor, currency),
+        difference_total=words.signed_bare_money(comparison.difference_minor, currency),
+        difference_direction=words.direction(comparison.difference_minor),
+        reasons=_reasons(findings, currency),
+        history=chart_of(past, case),
+        past=past_rows(past, case),
+        customer=case["customer_name"] or case["customer_id"] or case["draft_id"],
+        facts=case_facts(tx, case),
+        timeline=tuple(event_of(row) for row in timeline_of(tx, case_id, case["draft_id"])),
+    )
+
+
+def verdict_sentence(case: dict[str, Any], comparison: Comparison, findings: list[Finding]) -> str:
+    """Say in one line what happened, how much money it is, how sure, and why."""
+    currency = case["currency"]
+    difference = comparison.difference_minor
+    parts = []
+    if difference:
+        than = "more" if difference > 0 else "less"
+        parts.append(f"{words.money(abs(difference), currency)} {than} than expected")
+    elif case["total_minor"] is not None:
+        parts.append(f"{words.money(case['total_minor'], currency)} billed")
+    if case["p_error"] is not None:
+        parts.append(f"{words.percent(case['p_error'])} likely wrong")
+    sentence = f"{_VERBS[case['action']]}: {', '.join(parts)}" if parts else _VERBS[case["action"]]
+    cause = _cause(comparison, findings)
+    return f"{sentence}. Cause: {words.phrase(cause['code'])}." if cause else f"{sentence}."
+
+
+def _cause(comparison: Comparison, findings: list[Finding]) -> Finding | None:
+    """The finding behind most of the difference; without one, the first of the reasons."""
+    explained = [gap for gap in comparison.gaps if gap.finding]
+    if explained:
+        return max(explained, key=lambda gap: abs(gap.difference_minor)).finding
+    return next(iter(ranked_findings(findings)), None)
+
+
+def ranked_findings(findings: list[Finding]) -> list[Finding]:
+    """Findings by money, exact ones first among equals; those without money come last."""
+    return sorted(
+        findings,
+        key=lambda one: (
+            -abs(one.get("amount_minor") or 0),
+            one["basis"] != EXACT,
+            -(one.get("score") or 0.0),
+        ),
+    )
+
+
+def _verdict_facts(case: dict[str, Any]) -> tuple[Fact, ...]:
+    currency = case["currency"]
+    facts = [
+        Fact("Customer", case["customer_name"] or case["customer_id"] or "–"),
+        Fact("Total", words.money(case["total_minor"], currency)),
+        Fact("Expected loss", words.money(case["expected_loss_minor"], currency)),
+        Fact("Paid late", f"{words.percent(case['p_late'])} likely"),
+        Fact("History", case["confidence"] or "–"),
+        Fact("Decide by", words.instant(case["due_at"])),
+    ]
+    if case["p_error_basis"] == "prior":
+        facts.append(Fact("Likelihood from", "the policy's prior: no verdicts yet to learn from"))
+    return tuple(facts)
+
+
+def _outcome(tx: Tx, case: dict[str, Any]) -> str:
+    if case["status"] == "open":
+        return ""
+    verdict = verdict_of(tx, case["case_id"])
+    if verdict is None:
+        return f"This case is closed: {words.phrase(case['status'])}."
+    known = RELEASE_REASONS | ERROR_REASONS
+    reason = known.get(verdict["reason_code"], words.phrase(verdict["reason_code"]))
+    note = f" “{verdict['note']}”" if verdict["note"] else ""
+    done = words.phrase(case["status"]).capitalize()
+    at = words.instant(verdict["entered_at"])
+    return f"{done} by {verdict['entered_by']}, {at}: {reason}.{note}"
+
+
+def _reason_options(reasons: dict[str, str], chosen: str) -> tuple[Option, ...]:
+    return tuple(Option(code, label, code == chosen) for code, label in reasons.items())
+
+
+def _compared(comparison: Comparison, currency: str) -> tuple[ComparedLine, ...]:
+    pairs = [(gap.expected_minor, gap.billed_minor) for gap in comparison.gaps]
+    bars = compare_bars(pairs)
+    rows = []
+    for gap, bar in zip(comparison.gaps, bars, strict=True):
+        is_surplus = not gap.line_id and gap.expected_minor < 0  # too much on the whole: no line
+        rows.append(
+            ComparedLine(
+                name=f"{gap.line_id}. {gap.name}" if gap.line_id else gap.name,
+                detail=_detail(gap),
+                expected="–" if is_surplus else words.bare_money(gap.expected_minor, currency),
+                billed=words.bare_money(gap.billed_minor, currency) if gap.line_id else "–",
+                difference=words.signed_bare_money(gap.difference_minor, currency)
+                if gap.difference_minor
+                else "–",
+                direction=words.direction(gap.difference_minor),
+                bar=bar,
+            )
+        )
+    return tuple(rows)
+
+
+def _detail(gap: Gap) -> str:
+    if gap.finding is None:
+        return ""
+    expected = gap.finding.get("expected")
+    cause = words.phrase(gap.finding["code"])
+    return f"{cause}; ordinary: {expected}" if expected else cause
+
+
+def _reasons(findings: list[Finding], currency: str) -> tuple[Reason, ...]:
+    return tuple(
+        Reason(
+            amount=words.signed_money(one["amount_minor"], currency)
+            if one.get("amount_minor")
+            else words.phrase(one["code"]),
+            direction=words.direction(one.get("amount_minor")),
+            text=one["text"],
+            expected=one.get("expected") or "",
+            judge=f"{words.phrase(one['detector'])}, {_basis_words(one)}",
+            lines=one["line_ids"],
+            evidence=one["evidence"],
+        )
+        for one in ranked_findings(findings)
+    )
+
+
+def _basis_words(finding: Finding) -> str:
+    if finding["basis"] == "could_not_judge":
+        return "could not judge"
+    if finding["basis"] == EXACT:
+        return "exact"
+    score = finding.get("score")
+    return "statistical" if score is None else f"rarer than {words.rarity(score)}"
