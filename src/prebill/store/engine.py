@@ -190,7 +190,11 @@ class Store:
     def open(cls, database_url: str) -> Self:
         """Open a database that must exist and have the tables of this program's revision."""
         store = cls(database_url)
-        store.check()
+        try:
+            store.check()
+        except BaseException:
+            store.close()
+            raise
         return store
 
     @property
@@ -270,6 +274,12 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _must_exist(self) -> None:
         """SQLite would make an empty file of a mistyped path: say that it is absent instead."""
