@@ -125,8 +125,8 @@ def _aggregate(events: pl.DataFrame, placed: pl.DataFrame, spans: pl.DataFrame) 
     for name in used:
         own = placed.filter(kind == name) if len(used) > 1 else placed
         aggregation = AGGREGATIONS[name]
-        facts = events.select(aggregation.columns)[own["event"]]
-        content = facts.with_columns(own["span"])
+        facts = (events[column].gather(own["event"]) for column in aggregation.columns)
+        content = own.select("span", *facts)
         parts.append(aggregation.aggregate(content).select(empty.columns))
     return pl.concat(parts)
 
