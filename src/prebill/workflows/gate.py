@@ -73,9 +73,7 @@ def run_gate(
     notes = list(gathered.notes)
     if models is None:
         say("fitting what the history allows")
-        fitted = fit_models(
-            scene.rows, scene.inputs, train_before=train_before, seed=SEED
-        )
+        fitted = fit_models(scene.rows, scene.inputs, train_before=train_before, seed=SEED)
         models, notes = fitted.models, notes + fitted.notes
     say("scoring")
     scored = score_scene(scene, models, policy)
@@ -108,7 +106,9 @@ def gather(history: Path, drafts: Path) -> Gathered:
         for folder, files in ((drafts, own), (history, past))
         for loaded in files.values()
     ]
-    return Gathered(inputs, pl.concat([pl.DataFrame(schema=QUARANTINE), *broken]), _left_out(own, past))
+    return Gathered(
+        inputs, pl.concat([pl.DataFrame(schema=QUARANTINE), *broken]), _left_out(own, past)
+    )
 
 
 def summary(result: GateResult, aside: Path | None) -> list[str]:

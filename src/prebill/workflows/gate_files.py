@@ -127,9 +127,7 @@ def _with_defaults(raw: pl.DataFrame, frame: Frame, file: str) -> tuple[pl.DataF
     for name, default in LENIENT.get(frame.name, {}).items():
         if name in raw.columns or not raw.width:
             continue
-        value = (
-            pl.int_range(pl.len()).cast(pl.String) if default == "row" else pl.lit(default)
-        )
+        value = pl.int_range(pl.len()).cast(pl.String) if default == "row" else pl.lit(default)
         raw = raw.with_columns(value.alias(name))
         notes.append(f"{file} has no {name}: rows are told apart by their position")
     return raw, notes

@@ -23,6 +23,9 @@ from prebill.core.schemas.internal import USAGE_DAYS
 LOOK_BACK_DAYS: Final = 430
 #: Most recent history invoices on which tails are calibrated and the forest is fitted.
 REFERENCE_ROWS: Final = 30_000
+#: The start of the history is no yardstick, if this many rows remain without it.
+WARM_UP_DAYS: Final = 60
+WARM_ROWS: Final = 1_000
 DAY: Final = timedelta(days=1)
 
 
@@ -149,7 +152,8 @@ def judged_rows(books: Books, inputs: ScoringInputs) -> pl.DataFrame:
     -------
     pl.DataFrame, one row per invoice
         Columns of ``books.invoices``. History rows are the latest ``REFERENCE_ROWS`` before the
-        first draft, without those that a credit note had corrected by then.
+        first draft, without those that a credit note had corrected by then and, where enough
+        remain, without the first weeks, in which every product and customer is new.
     """
     cut_off = inputs.cut_off
     drafts = books.invoices.filter("is_draft")
@@ -162,4 +166,8 @@ def judged_rows(books: Books, inputs: ScoringInputs) -> pl.DataFrame:
         .sort("issued_on", "invoice_id")
         .tail(REFERENCE_ROWS)
     )
+    first_on: date | None = books.invoices["issued_on"].min()  # type: ignore[assignment]
+    if first_on is not None:
+        warm = reference.filter(pl.col("issued_on") >= first_on + WARM_UP_DAYS * DAY)
+        reference = warm if warm.height >= WARM_ROWS else reference
     return pl.concat([reference, drafts]).sort("issued_on", "invoice_id")

@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.detectors.base import Scene
-from prebill.core.scoring.features import invariants, line_mix, variance
+from prebill.core.scoring.features import invariants, line_mix, quantity, variance
 from prebill.core.scoring.frames import ScoringInputs, judged_rows, settle, visible
 from prebill.core.scoring.models.forest import Forest
 
@@ -37,7 +37,7 @@ def scene_of(inputs: ScoringInputs, forest: Forest | None = None) -> Scene:
     lines = invariants.profile(facts, own)
     lines = invariants.line_features(lines, lines.filter(~pl.col("is_draft")))
     parts = (
-        _variance(rows, variance.measures(books)),
+        _variance(rows, variance.measures(books, quantity.line_shifts(facts))),
         invariants.features(rows, lines, books, settled.customers),
         line_mix.features(books, line_mix.profile(books, rows)),
     )

@@ -12,6 +12,8 @@ Values = npt.NDArray[np.float64]
 LEAST_PAST: Final = 50
 #: The share of the past above which the tail is continued as an exponential.
 TAIL_SHARE: Final = 0.02
+#: Deviations that must have happened before their tail is continued.
+LEAST_DEVIATIONS: Final = 20
 #: No tail claims to be rarer than this.
 RAREST: Final = 1e-7
 
@@ -82,10 +84,16 @@ def calibrated(
     return pl.Series(statistic, 1.0 - share).fill_nan(None)
 
 
+def surprise_of(tail: pl.Series) -> pl.Series:
+    """How surprising a tail is: -log10 of its survival; adds up over independent judges."""
+    return -(1.0 - tail).clip(RAREST, 1.0).log10()
+
+
 def rarity(frame: pl.DataFrame, statistic: str) -> pl.Series:
     """Tail of an exact deviation: how rarely one at least as large happened before.
 
-    A row without deviation has tail 0, however rare deviations are.
+    A row without deviation has tail 0, however rare deviations are. Beyond the largest deviation
+    of the past the tail goes on as an exponential of those that happened.
     """
     values = frame[statistic].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     past = values[(~frame["is_draft"]).to_numpy() & ~np.isnan(values)]
@@ -93,5 +101,13 @@ def rarity(frame: pl.DataFrame, statistic: str) -> pl.Series:
     above = len(ordered) - np.searchsorted(ordered, values * (1 - 1e-9), side="left")
     # One unseen case is granted to the past, so that a short history claims little.
     share = (above + 1.0) / (len(ordered) + 2.0)
+    happened = past[past > 0]
+    if len(happened) >= LEAST_DEVIATIONS:
+        start = float(np.median(happened))
+        spread = max(float(happened[happened > start].mean()) - start, 1e-12)
+        rate = len(happened) / 2 / (len(ordered) + 2.0)
+        beyond = rate * np.exp(-(values - start) / spread)
+        share = np.where(values > ordered[-1], np.minimum(share, beyond), share)
+    share = np.clip(share, RAREST, 1.0)
     tail = np.where(values > 0, 1.0 - share, 0.0)
     return pl.Series(statistic, np.where(np.isnan(values), np.nan, tail)).fill_nan(None)

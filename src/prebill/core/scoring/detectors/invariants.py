@@ -20,7 +20,10 @@ from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import estimated_minor, money_text, over_under, percent_text
 
 #: Features that this detector scores; tax has a detector of its own.
-STATISTICS: Final = ("rate_unseen", "rate_own", "discount_share", "currency_off", "sums", "line_sums")
+STATISTICS: Final = (
+    *("rate_unseen", "rate_own", "rate_unseen_lines", "rate_own_lines"),
+    *("discount_share", "currency_off", "sums", "line_sums"),
+)
 #: Deviations rarer than this are said.
 WORTH_SAYING: Final = 0.97
 _LINE_REASONS: Final = (
@@ -45,9 +48,10 @@ def _line_findings(
     scene: Scene, drafts: pl.DataFrame, name: str, column: str, code: str, words: str
 ) -> pl.DataFrame:
     """One finding an invoice and kind of line deviation, with the money and the lines."""
-    rare = drafts.filter(pl.col(f"{name}_tail") >= WORTH_SAYING).select(
-        "invoice_id", "currency", score=f"{name}_tail"
+    tail = pl.max_horizontal(
+        f"{name}_tail", pl.col(f"^{name}_lines_tail$") if name.startswith("rate") else None
     )
+    rare = drafts.filter(tail >= WORTH_SAYING).select("invoice_id", "currency", score=tail)
     ordinary = pl.col("own_rate") if name == "rate_own" else pl.col("expected_rate")
     off = (
         scene.lines.filter(pl.col(column).abs() > 0)

@@ -16,31 +16,46 @@ from prebill.core.scoring.detectors.base import (
     findings_of,
     tails_of,
 )
-from prebill.core.scoring.tails import calibrated
+from prebill.core.scoring.tails import calibrated, surprise_of
 from prebill.core.scoring.words import estimated_minor, money_text, over_under
 
+#: Deviations that count beside the forest.
+SINGLE: Final = ("total_season", "units_ratio", "shift_ratio", "peak_ratio", "total_peers")
 #: Own invoices known: none, one or two, a few, eight.
 _REGIMES: Final = (0.5, 2.5, 5.5)
 
 
 def statistic(scene: Scene) -> pl.Series:
-    """The uncalibrated level of unusualness of every row, high = unusual."""
+    """The uncalibrated level of unusualness of every row, high = unusual.
+
+    The sum of surprises (-log10 of a tail) of the forest's score and of single deviations: a
+    forest saturates, so that a total a thousand times too large hardly scores above one ten times.
+    """
+    rows = scene.rows.with_columns(regime=_regime())
+    single = [pl.col(name).abs().alias(name) for name in SINGLE]
+    rows = rows.select("is_draft", "regime", *single)
     if scene.forest is not None:
-        return scene.forest.score(scene.rows).alias("statistic")
-    own = [pl.col(name).abs() for name in ("total_z", "units_z", "lines_z", "price_z")]
-    known = pl.max_horizontal(*own)
-    return scene.rows.select(
-        statistic=pl.when(pl.col("known") > 0).then(known).otherwise(pl.col("total_peers").abs())
+        rows = rows.with_columns(forest=scene.forest.score(scene.rows))
+    summed = pl.Series("statistic", [0.0] * rows.height)
+    for name in rows.columns[2:]:
+        tail = calibrated(rows, name, within="regime")
+        summed = summed + surprise_of(tail).fill_null(0.0)
+    can_judge = pl.any_horizontal(pl.col(rows.columns[2:]).is_not_null())
+    return rows.with_columns(summed).select(
+        statistic=pl.when(can_judge).then(pl.col("statistic"))
     )["statistic"]
 
 
 def judge(scene: Scene) -> Judged:
     """Judge each invoice's level."""
-    known = pl.col("known").fill_null(0.0)
-    regime = sum((known > edge).cast(pl.Int64) for edge in _REGIMES)
-    frame = scene.rows.with_columns(statistic=statistic(scene), regime=regime)
+    frame = scene.rows.with_columns(statistic=statistic(scene), regime=_regime())
     tail = calibrated(frame, "statistic", within="regime")
     return Judged(tails_of(frame, tail), _findings(frame.with_columns(score=tail)))
+
+
+def _regime() -> pl.Expr:
+    known = pl.col("known").fill_null(0.0)
+    return sum(((known > edge).cast(pl.Int64) for edge in _REGIMES), pl.lit(0, dtype=pl.Int64))
 
 
 def _findings(frame: pl.DataFrame) -> pl.DataFrame:

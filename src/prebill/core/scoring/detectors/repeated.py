@@ -9,32 +9,51 @@ from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import percent_text
 
 WORTH_SAYING: Final = 0.97
+#: Lines that everybody's share counts for against the customer's own.
+OWN_WEIGHT: Final = 4.0
 
 
 def judge(scene: Scene) -> Judged:
-    """Judge how much of the invoice repeats the previous one, less what usually repeats."""
+    """Judge how many of the lines repeat the previous invoice, against how many usually do."""
     before = scene.rows.select(
-        previous_id="invoice_id", usual=pl.col("repeat_share"), usual_new="new_share"
+        previous_id="invoice_id", before_repeat="repeat_lines", before_count="line_count"
     )
     rows = scene.rows.join(before, on="previous_id", how="left", maintain_order="left")
-    excess = (pl.col("repeat_share") - pl.col("usual")).clip(0.0)
-    rows = rows.with_columns(repeat_excess=pl.when(excess > 0.05).then(excess).otherwise(excess * 0))
-    tail = rarity(rows, "repeat_excess")
+    past = rows.filter(~pl.col("is_draft"), pl.col("repeat_lines").is_not_null())
+    everybody = (float(past["repeat_lines"].sum()) + 1) / (float(past["line_count"].sum()) + 10)
+    # The customer's own previous share, pulled to everybody's with the weight of a few lines.
+    usual = (pl.col("before_repeat").fill_null(0) + OWN_WEIGHT * everybody) / (
+        pl.when(pl.col("before_repeat").is_not_null()).then("before_count").otherwise(0)
+        + OWN_WEIGHT
+    )
+    share = pl.col("repeat_lines") / pl.col("line_count")
+    surprise = pl.col("repeat_lines") * (share / usual).log() + (
+        pl.when(share < 1)
+        .then((pl.col("line_count") - pl.col("repeat_lines")) * ((1 - share) / (1 - usual)).log())
+        .otherwise(0.0)
+    )
+    known = pl.col("repeat_lines").is_not_null() & (pl.col("line_count") > 0)
+    rows = rows.with_columns(usual=usual).with_columns(
+        repeat_surprise=pl.when(known).then(
+            pl.when((share > usual) & (pl.col("repeat_lines") > 0)).then(surprise).otherwise(0.0)
+        )
+    )
+    tail = rarity(rows, "repeat_surprise")
     drafts = rows.with_columns(score=tail).filter("is_draft", pl.col("score") >= WORTH_SAYING)
     findings = findings_of(
         drafts.select(
             "invoice_id",
             "score",
             code=pl.lit("quantities_repeat"),
-            expected=pl.concat_str(percent_text(pl.col("usual")), pl.lit(" of the money")),
+            expected=pl.concat_str(percent_text(pl.col("usual")), pl.lit(" of the lines")),
             evidence=pl.col("previous_id"),
             text=pl.concat_str(
                 percent_text(pl.col("repeat_share")),
                 pl.lit(" of the money repeats quantity and amount of "),
                 pl.col("previous_id"),
-                pl.lit("; before it was "),
+                pl.lit("; ordinarily "),
                 percent_text(pl.col("usual")),
-                pl.lit(": the meter may be stuck"),
+                pl.lit(" of the lines repeat: the meter may be stuck"),
             ),
         ),
         "repeated",

@@ -11,12 +11,17 @@ import polars as pl
 
 from prebill.core.money import minor_factor
 from prebill.core.scoring.frames import Books
+from prebill.core.scoring.windows import latest_values, row_median
 
 #: A rate read from a rounded amount is only as exact as the rounding of that amount.
 ROUNDING_MINOR: Final = 0.51
 RATE_TOLERANCE: Final = 1e-6
 #: A product whose rate changes on more of its lines than this has no constant rate (tiers).
 CHANGING_SHARE: Final = 0.25
+#: Correlation of deviations within an invoice.
+LINE_CORRELATION: Final = 0.1
+#: Own invoices that outvote the country's usual tax share.
+OWN_TAX_INVOICES: Final = 3
 #: Tax shares and discount shares closer than this are equal (rounding of small amounts).
 SHARE_TOLERANCE: Final = 0.002
 
@@ -24,6 +29,8 @@ SHARE_TOLERANCE: Final = 0.002
 FEATURES: Final[dict[str, str]] = {
     "rate_unseen": "share of the money priced at a rate at which nobody bought the product before",
     "rate_own": "share of the money priced off the customer's own last rate",
+    "rate_unseen_lines": "surprise at so many lines with a rate never seen, in nats",
+    "rate_own_lines": "surprise at so many lines off the customer's own last rate, in nats",
     "tax_share": "tax share less the customer's own last, or its country's usual one",
     "tax_code": "share of the money whose tax code the customer never had for the product",
     "discount_share": "share of the money whose discount differs from the customer's own last",
@@ -206,6 +213,7 @@ def features(
     """
     base = pl.max_horizontal(pl.col("amount").abs().sum(), pl.lit(1.0))
     by_invoice = lines.group_by("invoice_id").agg(
+        *surprises(lines, {"rate_unseen_lines": "off_unseen", "rate_own_lines": "off_own"}),
         rate_unseen=_share_off("off_unseen", base),
         rate_own=_share_off("off_own", base),
         discount_share=_share_off("off_discount", base),
@@ -231,6 +239,8 @@ def features(
         "invoice_id",
         "rate_unseen",
         "rate_own",
+        "rate_unseen_lines",
+        "rate_own_lines",
         "tax_share",
         "tax_code",
         "discount_share",
@@ -246,43 +256,66 @@ def features(
     )
 
 
-def _with_tax(frame: pl.DataFrame, books: Books, countries: pl.DataFrame) -> pl.DataFrame:
-    """The tax share against the customer's own last one, else its country's usual one."""
+def _with_tax(frame: pl.DataFrame, books: Books, customers: pl.DataFrame) -> pl.DataFrame:
+    """The tax share against the customer's own ordinary one, else that of its country's alike."""
     share = (pl.col("tax_minor") / pl.col("subtotal_minor")).cast(pl.Float64)
     is_known = pl.col("tax_minor").is_not_null() & (pl.col("subtotal_minor") > 0)
-    past = (
-        books.invoices.filter(is_known)
-        .join(countries.select("customer_id", "country"), on="customer_id", how="left")
-        .with_columns(past_share=share.round(3), entity=pl.col("legal_entity").fill_null(""))
-    )
-    own = past.group_by("customer_id", "entity", "issued_on").agg(
-        own_share=pl.col("past_share").last()
+    judged = _placed(frame, customers).with_columns(share=pl.when(is_known).then(share))
+    past = _placed(books.invoices, customers).filter(is_known).with_columns(share=share.round(3))
+    own = latest_values(
+        past.with_columns(by=pl.concat_str("customer_id", "entity", separator="|")),
+        judged.select(
+            as_of_on="issued_on", by=pl.concat_str("customer_id", "entity", separator="|")
+        ),
+        ["share"],
+        by="by",
     )
     usual = (
         past.filter(pl.col("country").is_not_null())
-        .group_by("country", "entity", "issued_on")
-        .agg(country_share=pl.col("past_share").mode().min())
+        .group_by("place", "issued_on")
+        .agg(country_share=pl.col("share").mode().min())
+        .sort("issued_on")
     )
     judged = (
-        frame.join(countries.select("customer_id", "country"), on="customer_id", how="left")
-        .with_columns(entity=pl.col("legal_entity").fill_null(""))
+        judged.with_columns(
+            own_share=pl.Series("own", row_median(own["share"])).fill_nan(None),
+            own_count=pl.Series("count", own.count),
+        )
         .sort("issued_on")
-        .join_asof(own.sort("issued_on"), on="issued_on", by=["customer_id", "entity"], **_EARLIER)
-        .join_asof(usual.sort("issued_on"), on="issued_on", by=["country", "entity"], **_EARLIER)
+        .join_asof(usual, on="issued_on", by="place", **_EARLIER)
     )
+    # One or two own invoices may have been wrong themselves: the country's usual share excuses.
+    is_excused = (pl.col("own_count") < OWN_TAX_INVOICES) & (
+        (pl.col("share") - pl.col("country_share")).abs() <= SHARE_TOLERANCE
+    ).fill_null(value=False)
     expected = pl.coalesce("own_share", "country_share")
-    deviation = (share - expected).abs()
+    deviation = (pl.col("share") - expected).abs()
+    is_off = deviation > SHARE_TOLERANCE + 1 / pl.col("subtotal_minor")
     return judged.with_columns(
         expected_tax_share=expected,
         tax_basis=pl.when(pl.col("own_share").is_not_null())
         .then(pl.lit("own"))
         .when(pl.col("country_share").is_not_null())
         .then(pl.lit("country")),
-        tax_share=pl.when(is_known & expected.is_not_null()).then(
-            pl.when(deviation > SHARE_TOLERANCE + 1 / pl.col("subtotal_minor"))
-            .then(deviation)
-            .otherwise(0.0)
+        tax_share=pl.when(pl.col("share").is_not_null() & expected.is_not_null()).then(
+            pl.when(is_off & ~is_excused).then(deviation).otherwise(0.0)
         ),
+    )
+
+
+def _placed(invoices: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
+    """Invoices with country, and ``place``: entity, country, region, business with a tax id."""
+    is_business = pl.col("tax_id").is_not_null() | pl.col("is_business").fill_null(value=False)
+    where = customers.select(
+        "customer_id",
+        "country",
+        alike=pl.concat_str(
+            pl.col("country"), pl.col("region").fill_null(""), is_business, separator="|"
+        ),
+    )
+    entity = pl.col("legal_entity").fill_null("")
+    return invoices.join(where, on="customer_id", how="left", maintain_order="left").with_columns(
+        entity=entity, place=pl.concat_str(entity, "alike", separator="|")
     )
 
 
@@ -357,6 +390,31 @@ def _off(rate: str) -> pl.Expr:
     """Minor units billed more than at another rate."""
     ordinary = pl.when(pl.col("rate") != 0).then(pl.col(rate) / pl.col("rate"))
     return pl.col("amount") * (1 - ordinary.fill_null(0.0))
+
+
+def surprises(lines: pl.DataFrame, columns: dict[str, str]) -> list[pl.Expr]:
+    """Aggregations: log likelihood ratio of the invoice's share of deviating lines to the usual.
+
+    Twenty lines that all deviate are far rarer than one of one; the money alone can't tell.
+    """
+    found = []
+    for name, column in columns.items():
+        past = lines.filter(~pl.col("is_draft"), pl.col(column).is_not_null())
+        hits = past.filter(pl.col(column) != 0).height
+        usual = (hits + 0.5) / (past.height + 1.0)
+        count = pl.col(column).is_not_null().sum()
+        off = (pl.col(column) != 0).sum()
+        share = off / count
+        clean = pl.when(off < count).then((count - off) * ((1 - share) / (1 - usual)).log())
+        # Lines of one invoice deviate together (a renegotiated price list): count them as fewer.
+        together = 1 + (count - 1) * LINE_CORRELATION
+        ratio = (off * (share / usual).log() + clean.fill_null(0.0)) / together
+        found.append(
+            pl.when(count > 0)
+            .then(pl.when(share > usual).then(ratio).otherwise(0.0))
+            .alias(name)
+        )
+    return found
 
 
 def _share_off(column: str, base: pl.Expr) -> pl.Expr:

@@ -16,6 +16,8 @@ FEATURES: Final[dict[str, str]] = {
     "absent_share": "previous invoice's money of products that this one lacks",
     "duplicate_share": "money of lines that stand twice: product, quantity and amount",
     "repeat_share": "money of lines that the previous invoice had with the same quantity and amount",
+    "repeat_lines": "number of those lines",
+    "line_count": "number of lines with money",
 }
 
 
@@ -83,6 +85,8 @@ def features(books: Books, profile: pl.DataFrame) -> pl.DataFrame:
     now = repeated.group_by("invoice_id").agg(
         new_share=pl.col("money").filter(pl.col("is_known").is_null()).sum() / whole,
         repeat_share=pl.col("money").filter("is_repeat").sum() / whole,
+        repeat_lines=(pl.col("is_repeat") & (pl.col("money") > 0)).sum(),
+        line_count=(pl.col("money") > 0).sum(),
         money=pl.col("money").sum(),
     )
     doubled = (
@@ -116,4 +120,6 @@ def features(books: Books, profile: pl.DataFrame) -> pl.DataFrame:
             pl.col("extra").fill_null(0.0) / pl.max_horizontal("money", pl.lit(1.0))
         ),
         repeat_share=pl.when(has_past).then("repeat_share"),
+        repeat_lines=pl.when(has_past).then("repeat_lines"),
+        line_count="line_count",
     )

@@ -18,7 +18,7 @@ from prebill.core.scoring.windows import (
     trailing_median,
 )
 
-MEASURES: Final = ("total", "units", "lines", "price")
+MEASURES: Final = ("total", "units", "lines", "price", "shift", "peak")
 #: Own deviations of few invoices are pulled to the portfolio's typical one with this weight.
 DEVIATION_WEIGHT: Final = 3.0
 #: Below this a deviation is rounding noise (1 %).
@@ -41,20 +41,31 @@ FEATURES: Final[dict[str, str]] = {
     "lines_z": "number of lines instead of total",
     "price_ratio": "amount a unit instead of total",
     "price_z": "amount a unit instead of total",
+    "shift_ratio": "mean log quantity against the products' usual ones, instead of total",
+    "shift_z": "the same in own robust deviations",
+    "peak_ratio": "largest log quantity against its product's usual one, instead of total",
+    "peak_z": "the same in own robust deviations",
     "gap_ratio": "log days since the previous invoice less own median gap",
     "largest_share": "share of the largest line, less own median share",
 }
 
 
-def measures(books: Books) -> pl.DataFrame:
+def measures(books: Books, shifts: pl.DataFrame) -> pl.DataFrame:
     """Logarithms of what is compared, one row per invoice.
+
+    Parameters
+    ----------
+    books : Books
+        Every visible invoice.
+    shifts : pl.DataFrame
+        From :func:`features.quantity.line_shifts`.
 
     Returns
     -------
     pl.DataFrame
-        ``invoice_id, series, issued_on`` and ``total, units, lines, price`` (signed logarithms),
+        ``invoice_id, series, issued_on`` and ``MEASURES`` (signed logarithms),
         ``share`` (largest line of the subtotal), ``day`` (issue day as a number). Null where lines
-        or quantities are missing. A stub period counts as if it had been as long as usual.
+        or quantities are missing.
     """
     amount = pl.col("amount_minor").cast(pl.Float64)
     by_invoice = books.lines.group_by("invoice_id").agg(
@@ -65,7 +76,8 @@ def measures(books: Books) -> pl.DataFrame:
         largest=amount.abs().max(),
     )
     units = pl.when("has_units").then(pl.col("units").log1p())
-    return books.invoices.join(by_invoice, on="invoice_id", how="left").select(
+    joined = books.invoices.join(by_invoice, on="invoice_id", how="left")
+    return joined.join(shifts, on="invoice_id", how="left").select(
         "invoice_id",
         "series",
         "issued_on",
@@ -73,6 +85,8 @@ def measures(books: Books) -> pl.DataFrame:
         units=units,
         lines=pl.col("line_count").log1p(),
         price=pl.col("subtotal").log1p() - units,
+        shift="shift",
+        peak="peak",
         share=pl.col("largest") / pl.max_horizontal("subtotal", pl.lit(1.0)),
         day=pl.col("issued_on").cast(pl.Int32).cast(pl.Float64),
     )
