@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from prebill.store.codec import now_text
+from prebill.store.codec import instant_text, now_text
 from prebill.store.engine import Store
 
 
-def beat(store: Store, worker_id: str) -> None:
-    """Say that a worker lives."""
-    now = now_text()
+def beat(store: Store, worker_id: str, at: datetime | None = None) -> None:
+    """Say that a worker lives; an instant long ago says that it has stopped."""
+    now = now_text() if at is None else instant_text(at)
     with store.transaction() as tx:
         if not tx.update("workers", {"heartbeat_at": now}, where={"worker_id": worker_id}):
             row = {"worker_id": worker_id, "started_at": now, "heartbeat_at": now}

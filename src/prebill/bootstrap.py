@@ -1,0 +1,95 @@
+"""Wire an installation: settings, database, lake, policy and models, opened once a process.
+
+Policy and models are read anew for each run. A model that can't be loaded does not stop a run: it
+is named in ``Judges.failure`` and every draft then needs a person.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from prebill.core.errors import InputError, ModelError
+from prebill.settings import Settings
+
+if TYPE_CHECKING:
+    from prebill.core.policy.model import Policy
+    from prebill.core.scoring.models import Models
+    from prebill.lake import Lake
+    from prebill.store.engine import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """What judges drafts: the policy, the models, and why models are missing, if they are."""
+
+    policy: "Policy"
+    models: "Models"
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Everything that a workflow needs from outside. Safe to share between threads."""
+
+    settings: Settings
+    store: "Store"
+    lake: "Lake" = field(repr=False)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Open an installation that ``prebill init`` has made.
+
+        Raises
+        ------
+        StorageError
+            The database is absent or of another schema version.
+        """
+        from prebill.lake import Lake
+        from prebill.store.engine import Store
+
+        return cls(settings, Store.open(settings.database_url), Lake(settings.lake_dir))
+
+    def load_judges(self) -> Judges:
+        """Read the live policy and the verified models; a run keeps what it started with."""
+        from prebill.core.policy.model import Policy
+
+        policy = Policy.parse(policy_text(self.settings.policy_path))
+        models, failure = load_models(self.settings)
+        return Judges(policy, models, failure)
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self.store.close()
+
+
+def policy_text(path: Path | None) -> str:
+    """Read the live policy, or the default that comes with Prebill.
+
+    Raises
+    ------
+    InputError
+        The file can't be read.
+    """
+    if path is None:
+        path = Path(__file__).parent / "core" / "policy" / "default.yaml"
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"the policy {path} can't be read: {error}"
+        raise InputError(message, path=str(path)) from error
+
+
+def load_models(settings: Settings) -> tuple["Models", str]:
+    """Load the verified local copies; a failure is returned in words and leaves no model."""
+    import importlib.util
+
+    from prebill.core.scoring.models import Models
+
+    if importlib.util.find_spec("prebill.registry") is None:  # building in progress
+        return Models(), ""
+    from prebill import registry
+
+    try:
+        return registry.load_models(settings), ""
+    except ModelError as error:
+        return Models(forest=None, payment_risk=None, versions={}), str(error)

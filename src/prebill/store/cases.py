@@ -1,0 +1,75 @@
+"""Cases, verdicts and labels: what people are asked and what they answered."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from prebill.core.errors import ConflictError
+from prebill.store.codec import canonical_json, now_text
+from prebill.store.drafts import listed
+from prebill.store.engine import Row, Tx
+
+
+def open_cases(tx: Tx, draft_ids: Sequence[str]) -> pl.DataFrame:
+    """Return ``case_id, draft_id, lock_version`` of the open cases of these drafts."""
+    return tx.table_frame(
+        "cases",
+        f"WHERE status = 'open' AND draft_id IN {listed(tx, 'ids')} ORDER BY case_id",
+        {"ids": canonical_json(list(draft_ids))},
+        columns=["case_id", "draft_id", "lock_version"],
+    )
+
+
+def lapse_cases(tx: Tx, case_ids: Sequence[str], actor: str) -> None:
+    """Close cases whose draft version is no longer the one to decide on."""
+    tx.execute(
+        "UPDATE cases SET status = 'lapsed', lock_version = lock_version + 1, "
+        "resolved_by = :actor, resolved_at = :now "
+        f"WHERE status = 'open' AND case_id IN {listed(tx, 'ids')}",
+        {"ids": canonical_json(list(case_ids)), "actor": actor, "now": now_text()},
+    )
+
+
+def close_case(tx: Tx, case_id: str, *, status: str, expected_version: int, actor: str) -> None:
+    """Close an open case, if it is still as the person saw it.
+
+    Raises
+    ------
+    ConflictError
+        It changed meanwhile.
+    """
+    touched = tx.execute(
+        "UPDATE cases SET status = :status, lock_version = lock_version + 1, "
+        "resolved_by = :actor, resolved_at = :now WHERE case_id = :case_id "
+        "AND status = 'open' AND lock_version = :expected",
+        {
+            "case_id": case_id,
+            "status": status,
+            "expected": expected_version,
+            "actor": actor,
+            "now": now_text(),
+        },
+    )
+    if touched != 1:
+        message = f"case {case_id} changed meanwhile: reload it and decide again"
+        raise ConflictError(message, case_id=case_id, expected_version=expected_version)
+
+
+def verdicts_on(tx: Tx, draft_id: str) -> list[Row]:
+    """Return every verdict on a draft, oldest first."""
+    return tx.rows(
+        "SELECT * FROM verdicts WHERE draft_id = :draft_id ORDER BY entered_at, verdict_id",
+        {"draft_id": draft_id},
+    )
+
+
+def corrections_on(tx: Tx, period: str, first: str, last: str) -> list[tuple[str, str]]:
+    """Return the corrections entered for a period's drafts of a range of customers."""
+    rows = tx.rows(
+        "SELECT v.draft_id, v.correction_json FROM verdicts v JOIN drafts d "
+        "ON d.draft_id = v.draft_id AND d.version = v.draft_version "
+        "WHERE v.verdict = 'correct' AND d.period = :period "
+        "AND d.customer_id BETWEEN :first AND :last ORDER BY v.entered_at, v.verdict_id",
+        {"period": period, "first": first, "last": last},
+    )
+    return [(row["draft_id"], row["correction_json"]) for row in rows]

@@ -1,0 +1,223 @@
+"""The billing run: plan, then shards; each shard gathers, computes (pure) and applies.
+
+Steps: ``compute`` judges a shard and writes its lake batches under business ids; each chunk of at
+most 500 drafts is one SQL transaction with its step record; the last step closes the shard. After
+a crash the recorded steps are not repeated; a shard that was lost from memory is computed again
+from the same frozen inputs and compared with the digest of the first time.
+"""
+
+import hashlib
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import polars as pl
+from dbos import DBOS, SetWorkflowID
+
+from prebill import audit
+from prebill.bootstrap import Installation
+from prebill.core.calendar import date_in_zone
+from prebill.core.errors import ConflictError
+from prebill.lake import LakeBatch
+from prebill.store.drafts import live_drafts_of, one_changed
+from prebill.store.engine import Tx
+from prebill.store.lake_index import record_batch
+from prebill.store.runs import Run, load_run, members_of, require_run, run_ended, shard_ended
+from prebill.workflows import runtime
+from prebill.workflows.apply import apply_rows, lapse_absent
+from prebill.workflows.finalize import FILES, WEBHOOK, Issuing
+from prebill.workflows.gather import facts_by_shard, gather
+from prebill.workflows.memory import Common, Held, Stopwatch, memory
+from prebill.workflows.rows import Stamp, rows_of
+from prebill.workflows.shard import ShardResult, judge
+
+LAKE_TABLES: Final = ("draft_lines", "feature_rows", "decisions")
+
+
+@DBOS.workflow(name="billing_run")
+def billing_run(run_id: str) -> str:
+    """Bill every shard of a frozen run and close it; return how it ended."""
+    shards = runtime.in_step_transaction(_count_shards, run_id)
+    handles = []
+    for shard in range(shards):
+        with SetWorkflowID(f"{DBOS.workflow_id}#{shard}"):
+            handles.append(DBOS.enqueue_workflow(runtime.SHARDS, billing_shard, run_id, shard))
+    failures = []
+    for shard, handle in enumerate(handles):
+        try:
+            handle.get_result()
+        except Exception as error:  # the edge of a step: recorded with the run
+            failures.append(f"shard {shard}: {error}")
+    status = runtime.in_step_transaction(_close_run, run_id, failures[:5])
+    memory.clear()
+    if status == "failed":  # the workflow fails too, so that the run may be tried again
+        message = f"{run_id} failed: {'; '.join(failures[:5])}"
+        raise ConflictError(message, run_id=run_id)
+    return status
+
+
+@DBOS.workflow(name="billing_shard")
+def billing_shard(run_id: str, shard: int) -> None:
+    """Bill one shard."""
+    computed = DBOS.run_step({"name": "compute"}, _compute, run_id, shard)
+    held = _held_as_computed(run_id, shard, computed["digest"])
+    watch = Stopwatch(held.seconds)
+    for number in range(computed["chunks"]):
+        counts = runtime.in_step_transaction(
+            _apply_chunk, held, run_id, shard, number=number, batches=computed["batches"]
+        )
+        _add(held.counts, counts)
+    watch.lap("store")
+    runtime.in_step_transaction(_close_shard, held, run_id, shard)
+    memory.release(run_id, shard)
+
+
+def _held_as_computed(run_id: str, shard: int, digest: str) -> Held:
+    """The shard from memory; after a crash it is computed again and must be the same."""
+    held = memory.held(run_id, shard)
+    if held is None:
+        held, _ = _prepare(runtime.installation(), run_id, shard)
+    if held.digest != digest:
+        message = (
+            f"shard {shard} of {run_id} came out differently after a restart: "
+            "its inputs were changed meanwhile; run the period again"
+        )
+        raise ConflictError(message, run_id=run_id, shard=shard)
+    return held
+
+
+def _add(total: dict[str, int], more: dict[str, int]) -> None:
+    for name, value in more.items():
+        total[name] = total.get(name, 0) + value
+
+
+# ── Compute: gather, judge, write the lake ───────────────────────────────────────────────────
+
+
+def _compute(run_id: str, shard: int) -> dict[str, Any]:
+    opened = runtime.installation()
+    held, result = _prepare(opened, run_id, shard)
+    watch = Stopwatch(held.seconds)
+    batches = _write_lake(opened, run_id, shard, result)
+    watch.lap("lake")
+    memory.hold(run_id, shard, held)
+    return {
+        "chunks": held.rows.chunks,
+        "digest": held.digest,
+        "batches": [
+            [one.table, one.batch_id, one.rows, one.checksum, one.version] for one in batches
+        ],
+    }
+
+
+def _prepare(opened: Installation, run_id: str, shard: int) -> tuple[Held, ShardResult]:
+    run = require_run(opened.store, run_id)
+    seconds: dict[str, float] = {}
+    watch = Stopwatch(seconds)
+    common = memory.common(run_id, lambda: _common(opened, run))
+    with opened.store.read() as tx:
+        inputs = gather(tx, run, common.members[shard], common.facts[shard])
+    watch.lap("gather")
+    result = judge(inputs, common.judges, watch.lap)
+    policy = common.judges.policy
+    stamp = Stamp(run_id, run.period, run.entered_by, datetime.now(UTC))
+    rows = rows_of(result, policy, stamp)
+    watch.lap("rows")
+    counts = {
+        **result.counts,
+        "customers": len(common.members[shard]),
+        "drafts": result.drafts.height,
+        "lines": result.lines.height,
+        "skips": result.skips.height,
+    }
+    issuing = issuing_of(opened, inputs.billing.entities, run.as_of_at, run.entered_by)
+    held = Held(rows, result.skips, issuing, _digest(result), seconds, counts)
+    return held, result
+
+
+def _common(opened: Installation, run: Run) -> Common:
+    """What all shards of the run share: facts dealt out, policy and models as at the start."""
+    judges = opened.load_judges()
+    with opened.store.read() as tx:
+        members = members_of(tx, run.run_id)
+    if judges.policy.digest != run.policy_hash or judges.models.versions != run.model_versions:
+        message = f"policy or models changed since {run.run_id} started: run the period again"
+        raise ConflictError(message, run_id=run.run_id)
+    return Common(judges, members, facts_by_shard(opened, run, members))
+
+
+def issuing_of(opened: Installation, entities: pl.DataFrame, at: datetime, actor: str) -> Issuing:
+    """Dates, series and channels with which the entities issue at an instant."""
+    rows = list(entities.select("entity_id", "time_zone", "series").iter_rows())
+    dates: dict[str, date] = {entity: date_in_zone(at, zone) for entity, zone, _ in rows}
+    channels = (FILES, WEBHOOK) if opened.settings.webhook_url else (FILES,)
+    return Issuing(dates, {entity: series for entity, _, series in rows}, channels, actor)
+
+
+def _digest(result: ShardResult) -> str:
+    """Tells whether a repeated computation gave the same drafts and actions."""
+    drafts = result.drafts.select("draft_id", "version")
+    actions = result.decisions.select("invoice_id", "action")
+    text = drafts.write_csv() + actions.write_csv()
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write_lake(
+    opened: Installation, run_id: str, shard: int, result: ShardResult
+) -> list[LakeBatch]:
+    frames = (result.lines, result.feature_rows, result.decisions)
+    return [
+        opened.lake.append(table, frame, f"{run_id}#{shard}")
+        for table, frame in zip(LAKE_TABLES, frames, strict=True)
+        if not frame.is_empty()
+    ]
+
+
+# ── Apply: one transaction each, together with the record of its step ────────────────────────
+
+
+def _count_shards(tx: Tx, run_id: str) -> int:
+    return load_run(tx, run_id).shards
+
+
+def _apply_chunk(
+    tx: Tx, held: Held, run_id: str, shard: int, *, number: int, batches: list[list[Any]]
+) -> dict[str, int]:
+    run = load_run(tx, run_id)
+    counts: dict[str, int] = {}
+    if number == 0:
+        for batch in batches:
+            record_batch(tx, LakeBatch(*batch))
+        _save_skips(tx, run_id, held.skips)
+        counts["lapsed"] = _lapse(tx, run, shard, held.rows.drafts["draft_id"].to_list())
+    applied = apply_rows(tx, held.rows.chunk(number), run_id, held.issuing)
+    return {**counts, **applied.counts}
+
+
+def _save_skips(tx: Tx, run_id: str, skips: pl.DataFrame) -> None:
+    rows = skips.select(pl.lit(run_id).alias("run_id"), pl.all())
+    tx.insert_frame("skips", rows, on_conflict="ignore")
+
+
+def _lapse(tx: Tx, run: Run, shard: int, produced: list[str]) -> int:
+    members = members_of(tx, run.run_id)[shard]
+    if not members:
+        return 0
+    live = live_drafts_of(tx, run.period, members[0], members[-1])
+    live = live.filter(pl.col("customer_id").is_in(members))
+    if run.entity_id is not None:
+        live = live.filter(pl.col("entity_id") == run.entity_id)
+    return lapse_absent(tx, live, produced, run.run_id, run.entered_by)
+
+
+def _close_shard(tx: Tx, held: Held, run_id: str, shard: int) -> None:
+    shard_ended(tx, run_id, shard, counts=held.counts, seconds=held.seconds)
+
+
+def _close_run(tx: Tx, run_id: str, failures: list[str]) -> str:
+    run = load_run(tx, run_id)
+    error = "; ".join(failures) or None
+    run_ended(tx, run_id, error=error)
+    status = "failed" if error else "finished"
+    one_changed(tx, "run", run_id, change=("running", status), entered_by=run.entered_by)
+    audit.record(tx, run.entered_by, f"run.{status}", run_id, {"error": error})
+    return status

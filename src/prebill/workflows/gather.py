@@ -1,0 +1,224 @@
+"""Gather: what a shard reads from database and lake, as it was when the run started.
+
+The facts of a run (usage, history) are read once a worker and dealt out to its shards: reading
+the lake again for each of 20 shards would cost more than pricing them.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+import polars as pl
+
+from prebill.bootstrap import Installation
+from prebill.core.accounting.journal import Ledger
+from prebill.core.billing.inputs import BillingInputs
+from prebill.core.billing.tax_rates import bundled_tax_rates
+from prebill.core.billing.usage_days import usage_days
+from prebill.core.calendar import Period, month_period
+from prebill.core.errors import ConflictError
+from prebill.core.schemas.inbound import (
+    CREDIT_NOTES,
+    INVOICE_LINES,
+    INVOICES,
+    PAYMENTS,
+    USAGE_EVENTS,
+)
+from prebill.core.schemas.internal import USAGE_DAYS
+from prebill.core.scoring.frames import LOOK_BACK_DAYS, Books
+from prebill.store.agreements import owned_frames, reference_hash, shared_frames
+from prebill.store.cases import corrections_on
+from prebill.store.documents import own_history
+from prebill.store.engine import Tx
+from prebill.store.runs import Run
+from prebill.workflows.corrections import corrections_of
+from prebill.workflows.shard import ShardInputs, gate_lines
+
+#: Time zones reach this far from UTC: a month is read this much wider.
+WIDEST_OFFSET: Final = timedelta(hours=14)
+#: History read beyond what features look back on, for payments of older invoices.
+SLACK: Final = timedelta(days=LOOK_BACK_DAYS + 120)
+USAGE_HISTORY: Final = timedelta(days=LOOK_BACK_DAYS)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Lake rows of some customers."""
+
+    events: pl.DataFrame
+    usage_days: pl.DataFrame
+    invoices: pl.DataFrame
+    invoice_lines: pl.DataFrame
+    payments: pl.DataFrame
+    credit_notes: pl.DataFrame
+
+
+def facts_by_shard(opened: Installation, run: Run, members: list[list[str]]) -> list[Facts]:
+    """Read the facts of a run once and deal them out to its shards."""
+    numbers = pl.DataFrame(
+        {
+            "customer_id": [customer for own in members for customer in own],
+            "shard": [number for number, own in enumerate(members) for _ in own],
+        },
+        schema={"customer_id": pl.String(), "shard": pl.Int64()},
+    )
+    facts = read_facts(opened, run, numbers.select("customer_id"))
+    invoices = _dealt(facts.invoices, numbers)
+    owners = facts.invoices.select("invoice_id", "customer_id")
+    events, days = _dealt(facts.events, numbers), _dealt(facts.usage_days, numbers)
+    by_invoice = [
+        _dealt(frame.join(owners, on="invoice_id"), numbers)
+        for frame in (facts.invoice_lines, facts.payments, facts.credit_notes)
+    ]
+    return [
+        Facts(
+            events=events.get(number, facts.events.clear()),
+            usage_days=days.get(number, facts.usage_days.clear()),
+            invoices=invoices.get(number, facts.invoices.clear()),
+            invoice_lines=by_invoice[0].get(number, facts.invoice_lines.clear()),
+            payments=by_invoice[1].get(number, facts.payments.clear()),
+            credit_notes=by_invoice[2].get(number, facts.credit_notes.clear()),
+        )
+        for number in range(len(members))
+    ]
+
+
+def _dealt(frame: pl.DataFrame, numbers: pl.DataFrame) -> dict[int, pl.DataFrame]:
+    joined = frame.join(numbers, on="customer_id", how="inner", maintain_order="left")
+    parts = joined.partition_by("shard", as_dict=True, include_key=False, maintain_order=True)
+    return {int(key[0]): part for key, part in parts.items()}
+
+
+def read_facts(opened: Installation, run: Run, customers: pl.DataFrame) -> Facts:
+    """Read the facts of some customers (column ``customer_id``) from the frozen batches."""
+    period = month_period(run.period)
+    start_at, end_at = usage_bounds(period)
+    since_on = period.start_on - SLACK
+    lake, batches = opened.lake, run.lake_batches
+    wanted = customers.lazy()
+    events = lake.scan_between("usage_events", batches["usage_events"], start_at, end_at)
+    invoices = (
+        lake.scan("invoices", batches["invoices"])
+        .filter(pl.col("issued_on") >= since_on)
+        .join(wanted, on="customer_id", how="semi")
+        .select(INVOICES.names)
+        .collect()
+    )
+    if run.entity_id is not None:
+        invoices = invoices.filter(pl.col("legal_entity") == run.entity_id)
+    known = invoices.lazy().select("invoice_id")
+    own = {
+        frame.name: lake.scan(frame.name, batches[frame.name])
+        .join(known, on="invoice_id", how="semi")
+        .select(frame.names)
+        .collect()
+        for frame in (INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
+    }
+    return Facts(
+        events=events.join(wanted, on="customer_id", how="semi")
+        .select(USAGE_EVENTS.names)
+        .collect(),
+        usage_days=_usage_days(opened, run, wanted),
+        invoices=invoices,
+        invoice_lines=own["invoice_lines"],
+        payments=own["payments"],
+        credit_notes=own["credit_notes"],
+    )
+
+
+def usage_bounds(period: Period) -> tuple[datetime, datetime]:
+    """The instants between which an event may belong to the period in some time zone."""
+    start_at = datetime(
+        period.start_on.year, period.start_on.month, period.start_on.day, tzinfo=UTC
+    )
+    end_at = datetime(period.end_on.year, period.end_on.month, period.end_on.day, tzinfo=UTC)
+    return start_at - WIDEST_OFFSET, end_at + WIDEST_OFFSET
+
+
+def _usage_days(opened: Installation, run: Run, wanted: pl.LazyFrame) -> pl.DataFrame:
+    """Usage by day: batches that the import summed up already, else summed up here."""
+    period = month_period(run.period)
+    _, end_at = usage_bounds(period)
+    batches = run.lake_batches["usage_events"]
+    events = opened.lake.scan_between("usage_events", batches, end_at - USAGE_HISTORY, end_at)
+    chosen = events.join(wanted, on="customer_id", how="semi").select(USAGE_EVENTS.names)
+    return usage_days(chosen.collect()) if batches else USAGE_DAYS.empty()
+
+
+def gather(tx: Tx, run: Run, members: list[str], facts: Facts) -> ShardInputs:
+    """Put together what a shard is judged on.
+
+    Raises
+    ------
+    ConflictError
+        Prices or other shared reference data changed since the run started.
+    """
+    shared = shared_frames(tx)
+    if reference_hash(shared) != run.reference_hash:
+        message = (
+            f"price books or other reference data changed while {run.run_id} ran: "
+            "run the period again, so that all of it uses the same prices"
+        )
+        raise ConflictError(message, run_id=run.run_id)
+    owned = owned_frames(tx, members, run.as_of_at)
+    if run.entity_id is not None:
+        contracts = owned["contracts"].filter(pl.col("entity_id") == run.entity_id)
+        owned["contracts"] = contracts
+        owned["subscriptions"] = owned["subscriptions"].join(
+            contracts, on="contract_id", how="semi"
+        )
+        owned["contract_terms"] = owned["contract_terms"].join(
+            contracts, on="contract_id", how="semi"
+        )
+    period = month_period(run.period)
+    first, last = (members[0], members[-1]) if members else ("", "")
+    history = _history(tx, run, facts, first, last)
+    return ShardInputs(
+        period=period,
+        as_of_at=run.as_of_at,
+        billing=_billing(shared, owned),
+        contract_terms=owned["contract_terms"],
+        entitlements=owned["entitlements"],
+        accounting_periods=shared["accounting_periods"],
+        ledger=Ledger(
+            shared["legal_entities"], shared["account_mappings"], shared["exchange_rates"]
+        ),
+        events=facts.events,
+        usage_days=facts.usage_days,
+        history=history,
+        payments=facts.payments,
+        credit_notes=facts.credit_notes,
+        corrections=corrections_of(corrections_on(tx, run.period, first, last)),
+    )
+
+
+def _billing(shared: dict[str, pl.DataFrame], owned: dict[str, pl.DataFrame]) -> BillingInputs:
+    return BillingInputs(
+        entities=shared["legal_entities"],
+        customers=owned["customers"],
+        meters=shared["meters"],
+        price_books=shared["price_books"],
+        plans=shared["plans"],
+        charges=shared["charges"],
+        tiers=shared["tiers"],
+        contracts=owned["contracts"],
+        subscriptions=owned["subscriptions"],
+        phases=owned["subscription_phases"],
+        tax_rates=bundled_tax_rates(),
+    )
+
+
+def _history(tx: Tx, run: Run, facts: Facts, first: str, last: str) -> Books:
+    """Invoices of the former engine from the lake and our own from the database."""
+    before: date = run.as_of_at.date() + timedelta(days=1)
+    since_on = month_period(run.period).start_on - SLACK
+    own = own_history(tx, first=first, last=last, issued_before=before, since_on=since_on)
+    # What this period issued already is no history of it: a later run would see duplicates.
+    earlier = own.invoices.filter(pl.col("period_start_on") < month_period(run.period).start_on)
+    own_lines = INVOICE_LINES.conform(gate_lines(own.lines)).join(
+        earlier, on="invoice_id", how="semi"
+    )
+    return Books(
+        invoices=pl.concat([facts.invoices, earlier]),
+        lines=pl.concat([facts.invoice_lines, own_lines]),
+    )

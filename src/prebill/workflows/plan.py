@@ -1,0 +1,128 @@
+"""Plan: freeze a run. Who is billed, on which data, under which policy, as of which instant."""
+
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+
+from prebill import audit
+from prebill.bootstrap import Installation
+from prebill.core.calendar import Period, date_in_zone, month_period
+from prebill.core.errors import InputError
+from prebill.lake.tables import TABLES
+from prebill.store.agreements import customers_to_bill, reference_hash, shared_frames
+from prebill.store.drafts import one_changed
+from prebill.store.engine import Tx
+from prebill.store.lake_index import named_batches
+from prebill.store.runs import Run, load_run, run_id_of, save_run, unfinished_run
+from prebill.workflows.gather import usage_bounds
+
+#: Customers of a shard: small enough to repeat after a crash, large enough for columns.
+SHARD_CUSTOMERS: Final = 5_000
+
+
+def open_run(
+    opened: Installation,
+    period_name: str,
+    *,
+    as_of_at: datetime | None,
+    now_at: datetime,
+    entity_id: str | None,
+    actor: str,
+    shard_customers: int = SHARD_CUSTOMERS,
+) -> str:
+    """Freeze a run, or find the unfinished one of this period; return its id.
+
+    Without ``as_of_at`` an unfinished run is continued; else a new one starts as of ``now_at``.
+
+    Raises
+    ------
+    InputError
+        The month or the entity is unknown, or nothing was imported.
+    """
+    period = month_period(period_name)
+    if as_of_at is None:
+        with opened.store.read() as tx:
+            begun = unfinished_run(tx, period_name, entity_id)
+        if begun is not None:
+            return begun
+    instant_at = as_of_at or now_at
+    with opened.store.read() as tx:
+        shared = shared_frames(tx)
+        _require_entities(shared["legal_entities"], entity_id)
+        batches = {table: named_batches(tx, table) for table in TABLES}
+        start_on, end_on = period.start_on.isoformat(), period.end_on.isoformat()
+        billed = customers_to_bill(tx, start_on=start_on, end_on=end_on, entity_id=entity_id)
+    customers = set(billed)
+    if entity_id is None:
+        customers |= _users(opened, batches["usage_events"], period)
+    members = _shards(sorted(customers), shard_customers)
+    judges = opened.load_judges()
+    run = Run(
+        run_id=run_id_of(period_name, entity_id, instant_at),
+        period=period_name,
+        as_of_at=instant_at,
+        is_final=_is_final(shared["legal_entities"], period, instant_at, entity_id),
+        policy_hash=judges.policy.digest,
+        reference_hash=reference_hash(shared),
+        lake_batches=batches,
+        model_versions=judges.models.versions,
+        shards=len(members),
+        status="running",
+        entered_by=actor,
+    )
+    with opened.store.transaction() as tx:
+        _save(tx, run, members)
+    return run.run_id
+
+
+def _save(tx: Tx, run: Run, members: list[list[str]]) -> None:
+    before = None
+    if not save_run(tx, run, members):
+        if load_run(tx, run.run_id).status != "failed":
+            return
+        tx.update("runs", {"status": "running", "error": None}, where={"run_id": run.run_id})
+        before = "failed"
+    one_changed(tx, "run", run.run_id, change=(before, "running"), entered_by=run.entered_by)
+    detail: dict[str, object] = {
+        "shards": len(members),
+        "customers": sum(map(len, members)),
+        "reference_hash": run.reference_hash,
+        "policy_hash": run.policy_hash,
+    }
+    audit.record(tx, run.entered_by, "run.started", run.run_id, detail)
+
+
+def _require_entities(entities: pl.DataFrame, entity_id: str | None) -> None:
+    if entities.is_empty():
+        message = "there is no legal entity yet: import your files first (`prebill import DIR`)"
+        raise InputError(message)
+    known = entities["entity_id"].to_list()
+    if entity_id is not None and entity_id not in known:
+        message = f"unknown legal entity {entity_id!r}; known are {', '.join(known)}"
+        raise InputError(message, entity_id=entity_id)
+    shared = entities.filter(pl.col("series").is_duplicated())
+    if not shared.is_empty():
+        names = ", ".join(shared["entity_id"].to_list())
+        message = f"the entities {names} share a number series: give each its own prefix"
+        raise InputError(message, entities=names)
+
+
+def _users(opened: Installation, batches: list[str], period: Period) -> set[str]:
+    """Customers with usage: one without a contract is a finding, not silence."""
+    start_at, end_at = usage_bounds(period)
+    events = opened.lake.scan_between("usage_events", batches, start_at, end_at)
+    return set(events.select("customer_id").unique().collect()["customer_id"].to_list())
+
+
+def _shards(customers: list[str], size: int) -> list[list[str]]:
+    return [customers[start : start + size] for start in range(0, len(customers), size)]
+
+
+def _is_final(
+    entities: pl.DataFrame, period: Period, as_of_at: datetime, entity_id: str | None
+) -> bool:
+    """Whether the grace of every billed entity has passed."""
+    chosen = entities if entity_id is None else entities.filter(entity_id=entity_id)
+    rows = chosen.select("time_zone", "grace_days").iter_rows()
+    return all((date_in_zone(as_of_at, zone) - period.end_on).days >= grace for zone, grace in rows)

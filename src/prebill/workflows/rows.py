@@ -1,0 +1,240 @@
+"""A shard's result as rows of tables, made once for the whole shard. Pure but for the clock given.
+
+Chunks are slices of it, so that the transactions themselves stay short.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from prebill.core.money import CURRENCY_EXPONENTS, expected_loss_minor
+from prebill.core.schemas.internal import CASES, DECISIONS, DRAFTS
+from prebill.store.drafts import lines_json
+from prebill.workflows.shard import ShardResult
+from prebill.workflows.versions import STATES
+
+if TYPE_CHECKING:
+    from prebill.core.policy.model import Policy
+
+CHUNK: Final = 500
+_GAP_VERSION: Final = "gap"
+_CODES: Final = pl.List(pl.Struct({"code": pl.String()}))
+_PPM: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Which run stores the rows, who started it, and when they are entered."""
+
+    run_id: str
+    period: str
+    actor: str
+    entered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRows:
+    """Rows sorted by draft. ``drafts`` and ``decisions`` go row by row together."""
+
+    drafts: pl.DataFrame
+    decisions: pl.DataFrame
+    cases: pl.DataFrame
+    postings: pl.DataFrame
+    gap_decisions: pl.DataFrame
+    gap_cases: pl.DataFrame
+
+    @property
+    def chunks(self) -> int:
+        """How many transactions store it: at least one, for what has no draft."""
+        return max(1, -(-self.drafts.height // CHUNK))
+
+    def chunk(self, number: int) -> "ShardRows":
+        """The rows of one transaction; gaps go with the first."""
+        drafts = self.drafts.slice(number * CHUNK, CHUNK)
+        ids = drafts.select("draft_id")
+        return ShardRows(
+            drafts=drafts,
+            decisions=self.decisions.slice(number * CHUNK, CHUNK),
+            cases=self.cases.join(ids, on="draft_id", how="semi"),
+            postings=self.postings.join(ids, on="draft_id", how="semi", maintain_order="left"),
+            gap_decisions=self.gap_decisions if number == 0 else self.gap_decisions.clear(),
+            gap_cases=self.gap_cases if number == 0 else self.gap_cases.clear(),
+        )
+
+    def only(self, draft_ids: pl.DataFrame) -> "ShardRows":
+        """The rows of some drafts (column ``draft_id``), without gaps."""
+        return ShardRows(
+            drafts=self.drafts.join(draft_ids, on="draft_id", how="semi", maintain_order="left"),
+            decisions=self.decisions.join(
+                draft_ids, on="draft_id", how="semi", maintain_order="left"
+            ),
+            cases=self.cases.join(draft_ids, on="draft_id", how="semi", maintain_order="left"),
+            postings=self.postings.join(
+                draft_ids, on="draft_id", how="semi", maintain_order="left"
+            ),
+            gap_decisions=self.gap_decisions.clear(),
+            gap_cases=self.gap_cases.clear(),
+        )
+
+
+def rows_of(result: ShardResult, policy: "Policy", stamp: Stamp) -> ShardRows:
+    """Turn a shard's result into rows."""
+    decided = result.decisions.select(pl.col("invoice_id").alias("draft_id"), "action")
+    is_final = pl.col("entity_id").is_in(result.final_entities)
+    drafts = (
+        DRAFTS.conform(result.drafts)
+        .join(decided, on="draft_id", how="left", maintain_order="left")
+        .join(lines_json(result.lines), on="draft_id", how="left", maintain_order="left")
+        .with_columns(
+            state=pl.when(is_final)
+            .then(pl.col("action").replace_strict(STATES, return_dtype=pl.String()))
+            .otherwise(pl.lit("draft")),
+            run_id=pl.lit(stamp.run_id),
+            entered_at=pl.lit(stamp.entered_at),
+            entered_by=pl.lit(stamp.actor),
+        )
+        .drop("action")
+    )
+    decisions = _decision_rows(result, stamp)
+    cases = _case_rows(drafts, decisions, policy, stamp)
+    gaps = _gap_decisions(result, policy, stamp)
+    return ShardRows(
+        drafts=drafts,
+        decisions=decisions,
+        cases=cases,
+        postings=result.postings,
+        gap_decisions=gaps,
+        gap_cases=_gap_cases(gaps, policy, stamp),
+    )
+
+
+def _decision_rows(result: ShardResult, stamp: Stamp) -> pl.DataFrame:
+    versions = result.drafts.select("draft_id", draft_version="version")
+    findings = result.findings.select(
+        "invoice_id", row=pl.struct(pl.exclude("invoice_id")).struct.json_encode()
+    )
+    listed = findings.group_by("invoice_id", maintain_order=True).agg(pl.col("row").str.join(","))
+    listed = listed.select("invoice_id", findings_json=pl.format("[{}]", "row"))
+    return (
+        DECISIONS.conform(result.decisions)
+        .join(listed, on="invoice_id", how="left", maintain_order="left")
+        .join(_feature_hashes(result), on="invoice_id", how="left", maintain_order="left")
+        .rename({"invoice_id": "draft_id"})
+        .join(versions, on="draft_id", how="left", maintain_order="left")
+        .with_columns(
+            pl.col("findings_json").fill_null("[]"),
+            pl.col("feature_hash").fill_null(""),
+            run_id=pl.lit(stamp.run_id),
+            draft_hash=pl.col("draft_version"),
+            decided_at=pl.lit(stamp.entered_at),
+        )
+    )
+
+
+def _feature_hashes(result: ShardResult) -> pl.DataFrame:
+    """SHA-256 of each feature row, by which a replay finds that it has the same features."""
+    rows = result.feature_rows
+    texts = rows.select(
+        pl.concat_str(pl.all().cast(pl.String).fill_null(""), separator="|").alias("text")
+    )["text"]
+    # SHA-256 has no columnar form: 100,000 rows take a tenth of a second.
+    hashes = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+    return rows.select("invoice_id", pl.Series("feature_hash", hashes, dtype=pl.String))
+
+
+def _case_rows(
+    drafts: pl.DataFrame, decisions: pl.DataFrame, policy: "Policy", stamp: Stamp
+) -> pl.DataFrame:
+    waiting = drafts.filter(pl.col("state").is_in(["in_review", "held"])).select("draft_id")
+    chosen = decisions.join(waiting, on="draft_id", how="semi", maintain_order="left")
+    return _cases(chosen, "draft", policy, stamp)
+
+
+def _cases(decisions: pl.DataFrame, kind: str, policy: "Policy", stamp: Stamp) -> pl.DataFrame:
+    hours = {action: timedelta(hours=value) for action, value in policy.sla_hours.items()}
+    deadline = pl.lit(stamp.entered_at) + pl.col("action").replace_strict(
+        hours, return_dtype=pl.Duration("us")
+    )
+    return CASES.conform(
+        decisions.select(
+            "draft_id",
+            "draft_version",
+            "action",
+            "expected_loss_minor",
+            "currency",
+            pl.col("priority").fill_null(0.0),
+            case_id=pl.format("case:{}:{}", "draft_id", pl.col("draft_version").str.slice(0, 12)),
+            kind=pl.lit(kind),
+            status=pl.lit("open"),
+            queue=_queues(policy),
+            lock_version=pl.lit(1, dtype=pl.Int64),
+            opened_at=pl.lit(stamp.entered_at),
+            due_at=deadline,
+        )
+    )
+
+
+def _queues(policy: "Policy") -> pl.Expr:
+    """The queue of the first reason that the policy routes."""
+    named = {code: queue for queue, codes in policy.routes.items() for code in codes}
+    codes = pl.col("reasons").str.json_decode(_CODES)
+    routed = codes.list.eval(
+        pl.element()
+        .struct.field("code")
+        .replace_strict(named, default=None, return_dtype=pl.String())
+        .drop_nulls()
+    )
+    return routed.list.first().fill_null(policy.default_queue)
+
+
+def _gap_decisions(result: ShardResult, policy: "Policy", stamp: Stamp) -> pl.DataFrame:
+    """A missing invoice has no draft: its decision says what was to be expected and why."""
+    if not result.final_entities:
+        return _empty_decisions(result, stamp)
+    gaps = result.gaps.filter(pl.col("kind") == "invoice")
+    exponent = pl.col("currency").replace_strict(
+        CURRENCY_EXPONENTS, default=2, return_dtype=pl.Float64
+    )
+    ppm = (pl.col("score").fill_null(1.0) * _PPM).round(0).cast(pl.Int64)
+    reason = pl.struct(
+        code=pl.lit("invoice_missing"),
+        text=pl.col("text"),
+        amount_minor=-pl.col("expected_minor"),
+        lines=pl.lit([], dtype=pl.List(pl.String)),
+    )
+    rows = gaps.with_columns(
+        invoice_id=pl.format("gap:{}:{}:{}", pl.lit(stamp.period), "customer_id", "product"),
+        action=pl.lit("review"),
+        anomaly_score=pl.col("score"),
+        p_error=pl.col("score"),
+        p_error_basis=pl.lit("prior"),
+        direction=pl.lit("under"),
+        expected_loss_minor=expected_loss_minor(pl.col("expected_minor").clip(0), ppm),
+        confidence=pl.lit("full"),
+        reasons=pl.format("[{}]", reason.struct.json_encode()),
+        model_versions=pl.lit("{}"),
+        policy_hash=pl.lit(policy.digest),
+    ).with_columns(priority=pl.col("expected_loss_minor") / 10.0**exponent / policy.review_minutes)
+    return (
+        DECISIONS.conform(rows)
+        .rename({"invoice_id": "draft_id"})
+        .with_columns(
+            draft_version=pl.lit(_GAP_VERSION),
+            findings_json=pl.lit("[]"),
+            feature_hash=pl.lit(""),
+            draft_hash=pl.lit(""),
+            run_id=pl.lit(stamp.run_id),
+            decided_at=pl.lit(stamp.entered_at),
+        )
+    )
+
+
+def _empty_decisions(result: ShardResult, stamp: Stamp) -> pl.DataFrame:
+    return _decision_rows(result, stamp).clear()
+
+
+def _gap_cases(gaps: pl.DataFrame, policy: "Policy", stamp: Stamp) -> pl.DataFrame:
+    return _cases(gaps, "gap", policy, stamp)

@@ -1,0 +1,220 @@
+"""One shard of a run, as a pure function: what was gathered in, everything to be stored out.
+
+Meter, price (what billing was told, and beside it what the contract says), judge, decide, post.
+No clock, no database: the same inputs give the same result, on any worker, as often as needed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from prebill.bootstrap import Judges
+from prebill.core.accounting import journal
+from prebill.core.billing.inputs import BillingInputs, contract_inputs
+from prebill.core.billing.invoicing import Billed, bill, unbilled_terms, windows
+from prebill.core.billing.metering import Metered, dedupe, meter_usage
+from prebill.core.calendar import Period, date_in_zone
+from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, GAPS, SKIPS, USAGE_DAYS
+from prebill.core.scoring.frames import Agreements, Books, ScoringInputs
+from prebill.core.scoring.scorer import Scored, score
+from prebill.workflows.corrections import Corrections, with_one_off_lines, with_quantities
+from prebill.workflows.decisions import cannot_judge, escalate, readiness, with_billing_findings
+
+Lap = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardInputs:
+    """Everything known about some customers as of the run's instant."""
+
+    period: Period
+    as_of_at: datetime
+    billing: BillingInputs
+    contract_terms: pl.DataFrame
+    entitlements: pl.DataFrame
+    accounting_periods: pl.DataFrame
+    ledger: journal.Ledger
+    events: pl.DataFrame
+    usage_days: pl.DataFrame
+    history: Books
+    payments: pl.DataFrame
+    credit_notes: pl.DataFrame
+    corrections: Corrections
+
+
+@dataclass(frozen=True, slots=True)
+class ShardResult:
+    """What is stored of a shard. ``postings`` exist for every draft that can be posted."""
+
+    drafts: pl.DataFrame
+    lines: pl.DataFrame
+    skips: pl.DataFrame
+    quantities: pl.DataFrame
+    decisions: pl.DataFrame
+    findings: pl.DataFrame
+    feature_rows: pl.DataFrame
+    gaps: pl.DataFrame
+    postings: pl.DataFrame
+    final_entities: list[str]
+    counts: dict[str, int]
+
+
+def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> ShardResult:
+    """Bill and judge the customers of a shard.
+
+    Parameters
+    ----------
+    inputs : ShardInputs
+        What was gathered.
+    judges : Judges
+        Policy and models.
+    lap : callable
+        Told the name of each stage when it ends; the shell measures with it.
+
+    Returns
+    -------
+    ShardResult
+        Frames sorted by draft; every draft has exactly one decision.
+    """
+    metered, duplicates = _meter(inputs)
+    lap("meter")
+    billed, expected = _price(inputs, metered)
+    lap("price")
+    scored = _judged(inputs, billed, expected, judges)
+    lap("score")
+    final_entities = _final_entities(inputs)
+    posted, blockers = _post(inputs, billed)
+    findings = pl.concat([billed.findings, blockers])
+    decided = with_billing_findings(scored.decisions, billed.drafts, billed.findings, judges.policy)
+    decisions = escalate(decided, blockers, action="hold")
+    skips = pl.concat([billed.skips, unbilled_terms(expected, billed)])
+    lap("post")
+    return ShardResult(
+        drafts=billed.drafts.sort("draft_id"),
+        lines=billed.lines.sort("draft_id", "line_id"),
+        skips=skips.unique(SKIPS.key, keep="first").sort(SKIPS.key),
+        quantities=metered.quantities,
+        decisions=decisions.sort("invoice_id"),
+        findings=pl.concat([scored.findings, findings]).sort("invoice_id", "detector", "code"),
+        feature_rows=scored.feature_rows.sort("invoice_id"),
+        gaps=scored.gaps.sort(GAPS.key),
+        postings=posted,
+        final_entities=final_entities,
+        counts={
+            "events": inputs.events.height,
+            "metered_events": metered.metered_events,
+            "unmatched_events": metered.unmatched.height,
+            "duplicate_events": duplicates,
+        },
+    )
+
+
+def _meter(inputs: ShardInputs) -> tuple[Metered, int]:
+    """Quantities of what is billed and of what the contracts say, in one pass over the events."""
+    deduped = dedupe(inputs.events)
+    agreed = contract_inputs(inputs.billing, inputs.contract_terms)
+    asked = pl.concat([windows(inputs.billing, inputs.period), windows(agreed, inputs.period)])
+    metered = meter_usage(deduped.events, inputs.billing.meters, asked)
+    return metered, inputs.events.height - deduped.events.height
+
+
+def _price(inputs: ShardInputs, metered: Metered) -> tuple[Billed, Billed]:
+    corrected = with_quantities(metered.quantities, inputs.corrections)
+    billed = bill(inputs.billing, corrected, inputs.period)
+    agreed = contract_inputs(inputs.billing, inputs.contract_terms)
+    expected = bill(agreed, corrected, inputs.period)
+    return with_one_off_lines(billed, inputs.corrections), expected
+
+
+def _judged(inputs: ShardInputs, billed: Billed, expected: Billed, judges: Judges) -> Scored:
+    """Scores and decisions; where judging itself fails, every draft needs a person."""
+    drafts = billed.drafts
+    if judges.failure:
+        return cannot_judge(drafts, judges.policy, f"models can't be used: {judges.failure}")
+    planned = planned_issue_dates(inputs)
+    questions = ScoringInputs(
+        history=inputs.history,
+        drafts=as_books(drafts, billed.lines, planned),
+        customers=inputs.billing.customers,
+        payments=inputs.payments,
+        credit_notes=inputs.credit_notes,
+        usage_days=USAGE_DAYS.conform(inputs.usage_days),
+        agreements=Agreements(
+            drafts=drafts,
+            draft_lines=billed.lines,
+            expected_drafts=expected.drafts,
+            expected_lines=expected.lines,
+            entitlements=inputs.entitlements,
+            contracts=inputs.billing.contracts,
+            subscriptions=inputs.billing.subscriptions,
+        ),
+    )
+    try:
+        return score(questions, judges.models, judges.policy)
+    except Exception as error:  # fail closed: a judge that raises never lets a draft pass
+        return cannot_judge(drafts, judges.policy, f"scoring failed: {error!r}")
+
+
+def planned_issue_dates(inputs: ShardInputs) -> dict[str, date]:
+    """The date on which each entity would issue now: the run's instant in the entity's zone."""
+    zones = inputs.billing.entities.select("entity_id", "time_zone").iter_rows()
+    return {entity: date_in_zone(inputs.as_of_at, zone) for entity, zone in zones}
+
+
+def as_books(drafts: pl.DataFrame, lines: pl.DataFrame, issued_on: dict[str, date]) -> Books:
+    """Drafts in the shape of the gate, so that run and gate are judged by the same code."""
+    dated = drafts.with_columns(
+        issued_on=pl.col("entity_id").replace_strict(
+            issued_on, default=None, return_dtype=pl.Date()
+        )
+    )
+    invoices = dated.select(
+        pl.col("draft_id").alias("invoice_id"),
+        "customer_id",
+        pl.col("entity_id").alias("legal_entity"),
+        "currency",
+        "issued_on",
+        due_on=pl.col("issued_on").dt.offset_by(pl.format("{}d", pl.col("payment_terms_days"))),
+        payment_terms=pl.col("payment_terms_days").cast(pl.String),
+        period_start_on="period_start_on",
+        period_end_on="period_end_on",
+        subtotal_minor="subtotal_minor",
+        tax_minor="tax_minor",
+        total_minor="total_minor",
+    )
+    return Books(invoices, gate_lines(lines))
+
+
+def gate_lines(lines: pl.DataFrame) -> pl.DataFrame:
+    """Draft lines in the shape of the gate's invoice lines; the product is the charge."""
+    return lines.select(
+        pl.col("draft_id").alias("invoice_id"),
+        "line_id",
+        pl.col("charge_id").alias("product"),
+        "quantity",
+        "unit_price",
+        "amount_minor",
+        "tax_code",
+        "tax_minor",
+    )
+
+
+def _final_entities(inputs: ShardInputs) -> list[str]:
+    """Entities whose grace has passed: their drafts may be issued."""
+    planned = planned_issue_dates(inputs)
+    rows = inputs.billing.entities.select("entity_id", "grace_days").iter_rows()
+    end_on = inputs.period.end_on
+    return [entity for entity, grace in rows if (planned[entity] - end_on).days >= grace]
+
+
+def _post(inputs: ShardInputs, billed: Billed) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Postings of what can be posted, and findings that say why the rest can't."""
+    drafts, lines = DRAFTS.conform(billed.drafts), DRAFT_LINES.conform(billed.lines)
+    reasons = journal.unpostable(drafts, lines, inputs.ledger).findings
+    good = drafts.join(reasons, on="draft_id", how="anti")
+    its_lines = lines.join(good.select("draft_id"), on="draft_id", how="semi")
+    posted = journal.postings(good, its_lines, inputs.ledger)
+    planned = planned_issue_dates(inputs)
+    return posted, readiness(drafts, reasons, inputs.accounting_periods, planned)
