@@ -21,7 +21,9 @@ from prebill.store.tables import metadata, schema_of, table_of
 #: Revision of the tables that this program knows; see migrations/versions.
 SCHEMA_REVISION: Final = "0001"
 
+#: How long to wait for SQLite's one writer, and for a lock of PostgreSQL.
 BUSY_TIMEOUT_MS: Final = 10_000
+LOCK_TIMEOUT_MS: Final = 30_000
 
 Conflict = Literal["raise", "ignore", "replace"]
 Row = dict[str, Any]
@@ -181,9 +183,9 @@ class Tx:
 class Store:
     """A database of Prebill. Safe to share between threads; one per process is enough."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
         self.url = faults.parsed_url(database_url)
-        self.engine = _engine(self.url)
+        self.engine = _engine(self.url, busy_timeout_ms)
         self._is_known = False
 
     @classmethod
@@ -292,13 +294,15 @@ class Store:
         self._is_known = True
 
 
-def _engine(url: sa.URL) -> sa.Engine:
+def _engine(url: sa.URL, busy_timeout_ms: int) -> sa.Engine:
     if url.get_backend_name() == "sqlite":
-        engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+        engine = sa.create_engine(url, connect_args={"timeout": busy_timeout_ms / 1000})
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return sa.create_engine(url, pool_pre_ping=True)
+    # A lock that is never given (somebody's open session) becomes an error, not a standstill.
+    options = f"-c lock_timeout={LOCK_TIMEOUT_MS}"
+    return sa.create_engine(url, pool_pre_ping=True, connect_args={"options": options})
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -312,7 +316,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA cache_size=-65536")
-    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
