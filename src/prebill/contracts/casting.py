@@ -23,6 +23,16 @@ INSTANT_PATTERN: Final = (
 )
 #: NUL and friends: PostgreSQL refuses them, terminals obey them. Tabs and line ends are fine.
 CONTROL_PATTERN: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+#: Rule of a type → what a value must be.
+TYPE_TEXTS: Final = {
+    "is_text": "text in UTF-8 without control characters",
+    "is_integer": "a whole number such as 12; amounts in minor units: 1999 for 19.99 EUR",
+    "is_decimal": "a number with a point, at most 12 decimals and no exponent, such as 0.25",
+    "is_float": "a number",
+    "is_boolean": "true or false",
+    "is_date": "a date written as 2026-10-31",
+    "is_instant": "an instant with its offset, such as 2026-10-31T09:30:00Z",
+}
 _MIDNIGHT: Final = " 00:00:00.000000"
 
 
@@ -33,7 +43,6 @@ class Cast:
     typed: pl.Expr
     fails: pl.Expr
     rule: str
-    text: str
 
 
 def as_text(frame: pl.DataFrame, column: Column) -> pl.Expr:
@@ -69,50 +78,31 @@ def cast_column(frame: pl.DataFrame, column: Column) -> Cast:
     value = pl.col(column.name)
     dtype = frame.schema[column.name]
     if column.kind is Kind.TEXT:
-        return Cast(
-            value,
-            value.str.contains(CONTROL_PATTERN) | value.str.contains("\ufffd", literal=True),
-            "is_text",
-            f"{column.name} must be text without control characters and in UTF-8",
-        )
+        is_odd = value.str.contains(CONTROL_PATTERN) | value.str.contains("\ufffd", literal=True)
+        return Cast(value, is_odd, "is_text")
     if dtype == column.dtype:
-        return Cast(value, pl.lit(value=False), "is_typed", f"{column.name} has its own type")
+        return Cast(value, pl.lit(value=False), "is_typed")
     if dtype == pl.Null():
         typed = value.cast(column.dtype)
-        return Cast(typed, pl.lit(value=False), "is_typed", f"{column.name} is null")
+        return Cast(typed, pl.lit(value=False), "is_typed")
     return _from_text(value, column)
 
 
 def _from_text(value: pl.Expr, column: Column) -> Cast:
-    name = column.name
-    pattern, typed, text = {
-        Kind.INTEGER: (INTEGER_PATTERN, _integer(value), "a whole number such as 12"),
-        Kind.MINOR: (
-            INTEGER_PATTERN,
-            _integer(value),
-            "an amount in whole minor units such as 1999 for 19.99 EUR",
-        ),
-        Kind.DECIMAL: (
-            DECIMAL_PATTERN,
-            value.cast(DECIMAL, strict=False),
-            "a number with a point, at most 12 decimals and no exponent, such as 0.25",
-        ),
-        Kind.FLOAT: (FLOAT_PATTERN, value.cast(pl.Float64, strict=False), "a number"),
-        Kind.BOOLEAN: (r"^(?i:true|false|1|0)$", _boolean(value), "true or false"),
-        Kind.DATE: (
-            DATE_PATTERN,
-            value.str.to_date("%Y-%m-%d", strict=False),
-            "a date written as 2026-10-31",
-        ),
+    kind = Kind.INTEGER if column.kind is Kind.MINOR else column.kind
+    pattern, typed = {
+        Kind.INTEGER: (INTEGER_PATTERN, _integer(value)),
+        Kind.DECIMAL: (DECIMAL_PATTERN, value.cast(DECIMAL, strict=False)),
+        Kind.FLOAT: (FLOAT_PATTERN, value.cast(pl.Float64, strict=False)),
+        Kind.BOOLEAN: (r"^(?i:true|false|1|0)$", _boolean(value)),
+        Kind.DATE: (DATE_PATTERN, value.str.to_date("%Y-%m-%d", strict=False)),
         Kind.INSTANT: (
             INSTANT_PATTERN,
             value.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False),
-            "an instant with its offset, such as 2026-10-31T09:30:00Z",
         ),
-    }[column.kind]
+    }[kind]
     fails = ~value.str.contains(pattern) | (typed.is_null() & value.is_not_null())
-    kind = Kind.INTEGER if column.kind is Kind.MINOR else column.kind
-    return Cast(typed, fails, f"is_{kind}", f"{name} must be {text}")
+    return Cast(typed, fails, f"is_{kind}")
 
 
 def _integer(value: pl.Expr) -> pl.Expr:

@@ -1,0 +1,122 @@
+"""What every way in shares: one at a time, names made from content, quarantine rows."""
+
+import fcntl
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Final
+
+import polars as pl
+
+from prebill.connectors.files.reader import READING_RULES, rows_of_json
+from prebill.contracts import DataContract
+from prebill.contracts.casting import TYPE_TEXTS
+from prebill.lake import Lake
+from prebill.store import ingest as sql
+from prebill.store.engine import Store
+from prebill.workflows.ingest_checks import KEY_RULES
+
+#: A good row with the same key mends every other rule, but not a contradiction between two rows.
+_NOT_MENDED_BY_KEY: Final = ("same_id_other_content", "changed_version")
+_SHOWN_IDS: Final = 100
+
+
+def now() -> datetime:
+    """Return the present instant: when something was entered, whatever the import's clock says."""
+    return datetime.now(UTC)
+
+
+@contextmanager
+def alone(lake: Lake) -> Iterator[None]:
+    """Let one import work at a time: two could both find an event absent and add it."""
+    lake.folder.mkdir(parents=True, exist_ok=True)
+    with (lake.folder / ".import.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def batch_id_of(origin: str, rows: pl.DataFrame) -> str:
+    """Name a batch by its content: after a crash the same rows come under the same id."""
+    buffer = BytesIO()
+    rows.rechunk().write_ipc(buffer, compat_level=pl.CompatLevel.oldest())
+    return f"{origin[:12]}-{hashlib.sha256(buffer.getbuffer()).hexdigest()[:20]}"
+
+
+def quarantine_rows(
+    rows: pl.DataFrame, *, contract: str, file: str, import_id: str, entered_at: datetime
+) -> pl.DataFrame:
+    """Turn bad rows (line, rule, column_name, value, row_json) into rows of the quarantine.
+
+    The id is made from contract and content, so that importing a bad row again adds nothing;
+    equal rows of one block are told apart by a number.
+    """
+    occurrence = pl.int_range(pl.len()).over("row_json")
+    contents = rows.select(
+        pl.concat_str([pl.lit(contract), occurrence.cast(pl.String), "row_json"], separator="\n")
+    ).to_series()
+    # SHA-256 has no columnar form; a million bad rows cost about a second here.
+    ids = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in contents]
+    return rows.select(
+        pl.Series("quarantine_id", ids, dtype=pl.String),
+        pl.lit(import_id).alias("import_id"),
+        pl.lit(contract).alias("contract"),
+        pl.lit(file).alias("file"),
+        *("line", "rule", "column_name", "value", "row_json"),
+        pl.lit("open").alias("status"),
+        pl.lit(entered_at).dt.cast_time_unit("us").alias("entered_at"),
+        pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("resolved_at"),
+    ).select(sql.QUARANTINE.names())
+
+
+def resolved_by(
+    store: Store, contract: DataContract, good: pl.DataFrame, bad: pl.DataFrame
+) -> list[str]:
+    """Return the open quarantine rows that good rows with the same key have mended."""
+    with store.read() as tx:
+        waiting = sql.open_rows(tx, contract.name)
+    waiting = waiting.filter(~pl.col("rule").is_in(_NOT_MENDED_BY_KEY))
+    waiting = waiting.join(bad.select("quarantine_id"), on="quarantine_id", how="anti")
+    if waiting.is_empty() or good.is_empty():
+        return []
+    keys = list(contract.key)
+    named = pl.concat(
+        [waiting.select("quarantine_id"), rows_of_json(waiting["row_json"], keys)],
+        how="horizontal",
+    )
+    # Keys are compared typed: "1.0" and "1.000000000000" are one quantity.
+    types = {name: good.schema[name] for name in keys}
+    typed = named.with_columns(_typed(name, dtype) for name, dtype in types.items())
+    mended = typed.join(good.select(keys), on=keys, how="semi")
+    return mended["quarantine_id"].to_list()
+
+
+def _typed(name: str, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    if isinstance(dtype, pl.Datetime):
+        return column.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+    return column.cast(dtype, strict=False)
+
+
+def advice(contract: DataContract, rule: str, column: str | None) -> str:
+    """Say what a rule asks for and what to do about a row that breaks it."""
+    name = column or "the row"
+    if reference := next((one for one in contract.references if one.id == rule), None):
+        missing = reference.contract
+        return (
+            f"{reference.text}. Import the missing row of {missing} and run `prebill quarantine "
+            "retry`, or mend this row and import its file again."
+        )
+    known = {**READING_RULES, **KEY_RULES, "required": f"{name} must not be empty"}
+    asked = contract.rule_text(rule, column) or known.get(rule) or _type_text(rule, name)
+    return f"{asked}. Mend the row and import its file again, or dismiss it with a reason."
+
+
+def _type_text(rule: str, name: str) -> str:
+    return f"{name} must be {TYPE_TEXTS.get(rule, 'as its data contract says')}"
+
+
+def shown_ids(ids: list[str]) -> dict[str, object]:
+    """Return what an audit entry keeps of many ids: how many, and the first ones."""
+    return {"count": len(ids), "ids": ids[:_SHOWN_IDS]}
