@@ -372,6 +372,7 @@ def _with_cells(state: pl.DataFrame, known: pl.DataFrame, cell: str, size: int) 
             seen_on="outcome_seen_on",
             known=pl.int_range(1, pl.len() + 1).over(by).cast(pl.Float64),
             late=late.cum_sum().over(by),
+            late_fast=late.ewm_mean(half_life=8).over(by),
         ),
         by,
     )

@@ -9,7 +9,6 @@ rows: fewer leaves; very few: the customer's own distribution pulled to the port
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,11 +23,12 @@ from prebill.core.scoring.features.payment import (
     FEATURES,
     OWN_HAZARDS,
     WEEKDAY_SHARES,
-    features,
-    profile,
 )
 from prebill.core.scoring.features.payment_history import STEPS
+from prebill.core.scoring.models.payment_rows import training_rows
 from prebill.core.scoring.models.payment_spec import PaymentSpec, Rung
+
+__all__ = ["PaymentRisk", "PaymentSpec", "Rung", "fit_payment_risk", "training_rows"]
 
 if TYPE_CHECKING:
     import lightgbm
@@ -62,36 +62,17 @@ _STEP_COLUMNS: Final = (
     *("step_end", "step_weekday", "own_weekday_share", "step_age", "own_hazard"),
     *(f"step_less_{name}" for name in _RELATIVE),
 )
+#: Steps predicted for every invoice; the later ones only where this share is open by then.
+_NEAR_STEPS: Final = EDGES.index(10) + 1
+_HARDLY_ANY: Final = 0.01
 _CHUNK_ROWS: Final = 20_000
 _FEW_ROWS: Final = 64
+#: Fitting on one thread: LightGBM's threads wait for each other after every split, which on a
+#: machine that also does something else took 50 s instead of 5 (measured), and the bytes of a
+#: model would depend on the number.
+_FIT_THREADS: Final = 1
 _THREADS: Final = 2
 _PREDICTIONS: Final = ("p_late", "days_late_p10", "days_late_p50", "days_late_p90", "p_never")
-
-
-def training_rows(receivables: pl.DataFrame, cut_off: date) -> pl.DataFrame:
-    """Features and outcomes as they were known on the morning of ``cut_off``.
-
-    Parameters
-    ----------
-    receivables : pl.DataFrame
-        From :func:`prebill.core.scoring.features.payment.receivables`.
-    cut_off : date
-        Nothing dated this day or later is read.
-
-    Returns
-    -------
-    pl.DataFrame, one row per labelled invoice issued before the cut-off
-        ``invoice_id, customer_id``, ``COLUMNS``, ``issued_on, due_on, settled_on`` (null: open
-        then) and ``observed_until``, the first day that was not seen.
-    """
-    seen_settled = pl.when(pl.col("settled_on") < cut_off).then("settled_on")
-    known = receivables.filter(pl.col("issued_on") < cut_off).with_columns(settled_on=seen_settled)
-    rows = known.filter("is_labelled", pl.col("total_minor") > 0)
-    figures = features(rows, profile(known, rows))
-    outcome = rows.select(
-        "invoice_id", "customer_id", "issued_on", "due_on", "settled_on", observed_until=cut_off
-    )
-    return outcome.join(figures, on="invoice_id", maintain_order="left")
 
 
 def fit_payment_risk(
@@ -164,16 +145,8 @@ class PaymentRisk:
     def open_shares(self, features: pl.DataFrame) -> Floats:
         """P(still open after each step), one row per invoice, one column per ``EDGES``."""
         _check_columns(features)
-        hazards: Floats = features.select(OWN_HAZARDS).to_numpy()
         threads = 1 if features.height <= _FEW_ROWS else _THREADS
-        if self.hazard is not None:
-            count = features.height
-            row = np.repeat(np.arange(count), STEPS)
-            step = np.tile(np.arange(STEPS), count)
-            inputs = _step_matrix(_matrix(features, COLUMNS), row, step)
-            hazards = np.asarray(
-                self.hazard.predict(inputs, num_threads=threads), dtype=np.float64
-            ).reshape(count, STEPS)
+        hazards = self._hazards(features, threads)
         before_issue = _ENDS[None, :] < -features["terms_days"].to_numpy()[:, None]
         still_open = 1.0 - np.where(before_issue, 0.0, hazards)
         open_shares: Floats = np.cumprod(still_open, axis=1, dtype=np.float64)
@@ -183,6 +156,23 @@ class PaymentRisk:
         direct = np.asarray(self.binary.predict(inputs, num_threads=threads), dtype=np.float64)
         late = open_shares[:, ON_TIME_STEPS - 1]
         return _scaled(open_shares, late + self.binary_weight * (direct - late))
+
+    def _hazards(self, features: pl.DataFrame, threads: int) -> Floats:
+        """Hazard by step: the model's; late steps that hardly any invoice reaches: the own one."""
+        hazards: Floats = np.array(features.select(OWN_HAZARDS).to_numpy())
+        if self.hazard is None:
+            return hazards
+        figures = _matrix(features, COLUMNS)
+        everyone = np.arange(features.height)
+        for first, last in ((0, _NEAR_STEPS), (_NEAR_STEPS, STEPS)):
+            still_open = np.prod(1.0 - hazards[:, :first], axis=1)
+            going = everyone[still_open > _HARDLY_ANY] if first else everyone
+            row = np.repeat(going, last - first)
+            step = np.tile(np.arange(first, last), len(going))
+            if row.size:
+                inputs = _step_matrix(figures, row, step)
+                hazards[row, step] = self.hazard.predict(inputs, num_threads=threads)
+        return hazards
 
     def to_bytes(self) -> dict[str, bytes]:
         """The model as files of text: LightGBM's own format, and a head with their SHA-256."""
@@ -278,7 +268,7 @@ def _common(seed: int) -> dict[str, object]:
     return {
         "objective": "binary",
         "seed": seed,
-        "num_threads": _THREADS,
+        "num_threads": _FIT_THREADS,
         "deterministic": True,
         "force_row_wise": True,
         "verbosity": -1,

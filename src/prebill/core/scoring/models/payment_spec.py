@@ -20,19 +20,19 @@ class PaymentSpec:
     prior_below_customers: int = 50
     small_below_rows: int = 8_000
     small_leaves: int = 8
-    hazard_rounds: int = 300
-    hazard_leaves: int = 31
-    hazard_rate: float = 0.08
+    hazard_rounds: int = 80
+    hazard_leaves: int = 63
+    hazard_rate: float = 0.2
     hazard_min_rows: int = 200
-    binary_rounds: int = 250
-    binary_leaves: int = 15
-    binary_rate: float = 0.04
-    binary_min_rows: int = 60
+    binary_rounds: int = 400
+    binary_leaves: int = 31
+    binary_rate: float = 0.02
+    binary_min_rows: int = 150
     feature_share: float = 0.5
     row_share: float = 0.8
     l2: float = 5.0
     #: Weight of the binary model in P(late); the rest is the hazard model's.
-    binary_weight: float = 0.5
+    binary_weight: float = 0.75
 
     def rung(self, mature_rows: int, customers: int) -> Rung:
         """Which rung of the ladder so many mature rows and customers carry."""
