@@ -62,10 +62,10 @@ def test_unreachable_server_is_an_error_and_shows_no_password() -> None:
 def test_older_and_newer_tables_are_refused(store: Store) -> None:
     store.check()
     set_revision(store, "0000")
-    with pytest.raises(StorageError, match="older than .*run `prebill init`"):
+    with pytest.raises(StorageError, match=r"older than .*run `prebill init`"):
         store.check()
     set_revision(store, "9999")
-    with pytest.raises(StorageError, match="newer than .*install a newer Prebill"):
+    with pytest.raises(StorageError, match=r"newer than .*install a newer Prebill"):
         store.check()
 
 
@@ -90,16 +90,18 @@ def test_full_disk_is_an_error_and_loses_nothing(sqlite_store: Store) -> None:
     big = pl.DataFrame({"worker_id": [str(n) * 500 for n in range(5_000)]}).with_columns(
         started_at=pl.lit("2026"), heartbeat_at=pl.lit("2026")
     )
-    with (
-        pytest.raises(StorageError, match="the disk is full"),
-        sqlite_store.transaction() as tx,
-    ):
-        tx.execute(f"PRAGMA max_page_count = {tx.scalar('PRAGMA page_count') + 5}")
-        tx.insert_frame("workers", big)
+
+    def fill(most_pages: int) -> None:
+        with sqlite_store.transaction() as tx:
+            tx.execute(f"PRAGMA max_page_count = {most_pages}")
+            tx.insert_frame("workers", big)
+
+    with sqlite_store.read() as tx:
+        pages = tx.scalar("PRAGMA page_count")
+    with pytest.raises(StorageError, match="the disk is full"):
+        fill(pages + 5)
     assert count(sqlite_store) == 1
-    with sqlite_store.transaction() as tx:
-        tx.execute("PRAGMA max_page_count = 1000000")
-        tx.insert_frame("workers", big)
+    fill(1_000_000)
     assert count(sqlite_store) == 5_001
 
 
