@@ -6,11 +6,13 @@ Every builder gives valid rows; a test names only what matters to it.
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from prebill.store.codec import instant_text
 from prebill.store.engine import Store, Tx
-from prebill.store.users import Actor, Role, create_token, create_user
+from prebill.store.users import Actor, Role, create_token, create_user, get_actor
 
 PASSWORD = "correct horse battery"
 NOW = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
@@ -36,16 +38,35 @@ def add_person(
     name = name or f"{role.name.capitalize()} Person"
     email = f"{name.split()[0].lower()}@example.com"
     with store.transaction() as tx:
-        actor = create_user(
-            tx,
-            email,
-            name=name,
-            role=role,
-            password=PASSWORD,
-            must_change_password=must_change_password,
+        # Argon2 is slow on purpose: one hash serves every test user of the process.
+        tx.insert(
+            "users",
+            {
+                "user_id": f"user-{name.split()[0].lower()}",
+                "name": name,
+                "email": email,
+                "role": role.name.lower(),
+                "password_hash": _password_hash(),
+                "is_active": True,
+                "must_change_password": must_change_password,
+                "created_at": ENTERED,
+            },
         )
+        actor = get_actor(tx, f"user-{name.split()[0].lower()}")
         _, token = create_token(tx, actor.user_id, name="test")
     return Person(actor, email, token)
+
+
+@cache
+def _password_hash() -> str:
+    with TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{folder}/hash.db")
+        store.create_all()
+        with store.transaction() as tx:
+            actor = create_user(tx, "a@b.c", name="A", role=Role.VIEWER, password=PASSWORD)
+            found: str = tx.get("users", user_id=actor.user_id)["password_hash"]
+        store.close()
+    return found
 
 
 def add_people(store: Store) -> dict[Role, Person]:

@@ -22,7 +22,7 @@ def signed_in(request: Request, served: Served) -> Actor:
     """
     given = request.headers.get("authorization", "")
     if not given.lower().startswith(SCHEME):
-        message = "send a token: Authorization: Bearer …; make one with `prebill tokens create`"
+        message = "send a token: Authorization: Bearer …; make one with `prebill token create`"
         raise UnauthenticatedError(message)
     with served.store.read() as tx:
         return authenticate_token(tx, given[len(SCHEME) :].strip())

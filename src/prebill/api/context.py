@@ -1,6 +1,7 @@
 """What every route may use: the installation that is served, and how it is reached."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -21,6 +22,11 @@ class Services:
     def store(self) -> Store:
         """The database."""
         return self.installation.store
+
+    @cached_property
+    def secret_key(self) -> str:
+        """Key that signs sessions and forms."""
+        return self.installation.settings.secret_key.get_secret_value()
 
 
 def services_of(request: Request) -> Services:

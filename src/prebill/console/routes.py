@@ -137,7 +137,7 @@ def set_password(
             message = "choose a password other than the present one"
             raise InputError(message)
         with served.store.transaction() as tx:
-            verify_password(tx, actor.user_id, present)
+            verify_password(tx, tx.get("users", user_id=actor.user_id)["email"], present)
             change_password(tx, actor.user_id, new)
             audit.record(tx, actor.user_id, "user.password_changed", actor.user_id)
     except (InputError, UnauthenticatedError) as error:

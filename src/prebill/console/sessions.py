@@ -37,8 +37,7 @@ class Visitor:
 
 
 def _serializer(served: Services, purpose: str) -> URLSafeTimedSerializer:
-    key = served.installation.settings.secret_key.get_secret_value()
-    return URLSafeTimedSerializer(key, salt=f"prebill.{purpose}")
+    return URLSafeTimedSerializer(served.secret_key, salt=f"prebill.{purpose}")
 
 
 def open_session(response: Response, request: Request, served: Services, actor: Actor) -> None:

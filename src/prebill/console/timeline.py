@@ -4,12 +4,20 @@ from typing import Any
 
 from prebill.console import words
 from prebill.console.views import Event
+from prebill.store.console import names_of, timeline_of
+from prebill.store.engine import Tx
 
 
-def event_of(row: dict[str, Any]) -> Event:
-    """Say what changed, when, by whom."""
+def timeline(tx: Tx, *object_ids: str) -> tuple[Event, ...]:
+    """Say what changed, when, by whom, for some objects together."""
+    names = names_of(tx)
+    return tuple(_event(row, names) for row in timeline_of(tx, *object_ids))
+
+
+def _event(row: dict[str, Any], names: dict[str, str]) -> Event:
     before = words.phrase(row["from_state"] or "")
     after = words.phrase(row["to_state"])
     change = f"{before} → {after}" if before else after
     text = f"{words.phrase(row['object_type'])}: {change}"
-    return Event(words.instant(row["entered_at"]), text, row["entered_by"])
+    actor = names.get(row["entered_by"], row["entered_by"])
+    return Event(words.instant(row["entered_at"]), text, actor)

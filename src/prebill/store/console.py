@@ -322,6 +322,11 @@ def operating_figures(tx: Tx) -> list[Row]:
     )
 
 
+def names_of(tx: Tx) -> dict[str, str]:
+    """Return the name of every user by id; entries of the past name users by id alone."""
+    return {row["user_id"]: row["name"] for row in tx.rows("SELECT user_id, name FROM users")}
+
+
 def session_stamp(tx: Tx, user_id: str) -> str:
     """Return a digest that changes with the password: a session keeps it and ends with it."""
     found = tx.scalar("SELECT password_hash FROM users WHERE user_id = :id", {"id": user_id})

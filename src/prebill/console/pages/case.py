@@ -13,10 +13,10 @@ from prebill.console.links import case_href
 from prebill.console.pages.queue import viewer_of
 from prebill.console.reasons import ERROR_REASONS, RELEASE_REASONS
 from prebill.console.sessions import Visitor
-from prebill.console.timeline import event_of
+from prebill.console.timeline import timeline
 from prebill.console.views import CasePage, ComparedLine, Fact, Option, Reason
 from prebill.lake import Lake
-from prebill.store.console import find_case, next_case_id, timeline_of, verdict_of
+from prebill.store.console import find_case, names_of, next_case_id, verdict_of
 from prebill.store.engine import Tx
 
 _BASIS: Final = {
@@ -83,7 +83,7 @@ def case_page(
         past=past_rows(past, case),
         customer=case["customer_name"] or case["customer_id"] or case["draft_id"],
         facts=case_facts(tx, case),
-        timeline=tuple(event_of(row) for row in timeline_of(tx, case_id, case["draft_id"])),
+        timeline=timeline(tx, case_id, case["draft_id"]),
     )
 
 
@@ -150,7 +150,8 @@ def _outcome(tx: Tx, case: dict[str, Any]) -> str:
     note = f" “{verdict['note']}”" if verdict["note"] else ""
     done = words.phrase(case["status"]).capitalize()
     at = words.instant(verdict["entered_at"])
-    return f"{done} by {verdict['entered_by']}, {at}: {reason}.{note}"
+    who = names_of(tx).get(verdict["entered_by"], verdict["entered_by"])
+    return f"{done} by {who}, {at}: {reason}.{note}"
 
 
 def _reason_options(reasons: dict[str, str], chosen: str) -> tuple[Option, ...]:

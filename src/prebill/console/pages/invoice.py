@@ -8,7 +8,7 @@ from prebill.console.facts import customer_name
 from prebill.console.links import case_href
 from prebill.console.pages.queue import viewer_of
 from prebill.console.sessions import Visitor
-from prebill.console.timeline import event_of
+from prebill.console.timeline import timeline
 from prebill.console.views import (
     Event,
     Fact,
@@ -23,7 +23,6 @@ from prebill.store.console import (
     document_of,
     draft_versions,
     postings_of,
-    timeline_of,
 )
 from prebill.store.engine import Tx
 
@@ -53,7 +52,7 @@ def invoice_page(tx: Tx, visitor: Visitor, draft_id: str) -> InvoicePage:
         deliveries=tuple(_delivery(row) for row in deliveries_of(tx, document_id)),
         versions=tuple(_version(row) for row in versions),
         case_href=case_href(case_id) if case_id else "",
-        timeline=tuple(event_of(row) for row in timeline_of(tx, *objects)),
+        timeline=timeline(tx, *objects),
     )
 
 
