@@ -29,7 +29,13 @@ Conflict = Literal["raise", "ignore", "replace"]
 Row = dict[str, Any]
 
 guards.attach()
-_revision = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32)))
+#: Alembic's own table: in which revision the tables are.
+_revision = sa.Table(
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 
 class Tx:

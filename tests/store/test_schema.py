@@ -1,0 +1,110 @@
+"""Migrations lead to the very tables that the program declares, on both engines."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prebill.core.errors import StorageError
+from prebill.core.schemas import INBOUND, Frame
+from prebill.store.engine import SCHEMA_REVISION, Store
+from prebill.store.reference import LAKE_FRAMES
+from prebill.store.schema import upgrade
+from prebill.store.tables import metadata, schema_of
+from tests.servers import Postgresql
+
+#: Everything that the engine itself knows about tables, constraints, indexes and triggers.
+CATALOG = {
+    "sqlite": ["SELECT name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"],
+    "postgresql": [
+        (
+            "SELECT table_name, column_name, data_type, collation_name, is_nullable, column_default"
+            " FROM information_schema.columns WHERE table_schema = 'public'"
+        ),
+        (
+            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE connamespace = 'public'::regnamespace"
+        ),
+        "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+        "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+        "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+    ],
+}
+
+
+@pytest.fixture
+def empty_sqlite(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/empty.db"
+
+
+@pytest.fixture
+def empty_postgresql(postgresql: Postgresql) -> Iterator[str]:
+    postgresql.execute("CREATE DATABASE prebill_empty")
+    yield postgresql.url("prebill_empty")
+    postgresql.execute("DROP DATABASE prebill_empty WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A database without tables."""
+    store = Store(request.getfixturevalue(f"empty_{request.param}"))
+    yield store
+    store.close()
+
+
+def catalog(store: Store) -> list[str]:
+    with store.read() as tx:
+        return sorted(
+            " ".join(str(value) for value in row.values()).replace(" \n", "\n")
+            for statement in CATALOG[store.engine.dialect.name]
+            for row in tx.rows(statement)
+        )
+
+
+def test_migrations_make_what_the_tables_declare(
+    empty: Store, request: pytest.FixtureRequest
+) -> None:
+    assert upgrade(empty).after == SCHEMA_REVISION
+    with Store(request.getfixturevalue(f"{empty.engine.dialect.name}_url")) as declared:
+        assert catalog(empty) == catalog(declared)
+
+
+def test_upgrade_again_changes_nothing(empty: Store) -> None:
+    assert upgrade(empty).before is None
+    with empty.transaction() as tx:
+        tx.insert("workers", {"worker_id": "w", "started_at": "x", "heartbeat_at": "x"})
+    assert upgrade(empty).before == SCHEMA_REVISION
+    with empty.read() as tx:
+        assert tx.get("workers", worker_id="w")
+
+
+def test_newer_database_is_left_alone(empty: Store) -> None:
+    upgrade(empty)
+    with empty.transaction() as tx:
+        tx.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StorageError, match="install a newer Prebill"):
+        upgrade(empty)
+
+
+def test_failed_upgrade_leaves_no_table_behind(empty: Store) -> None:
+    empty.create_place()
+    with empty.transaction() as tx:
+        tx.execute("CREATE TABLE postings (something TEXT)")  # a later statement will meet it
+    with pytest.raises(StorageError):
+        upgrade(empty)
+    with empty.read() as tx:
+        assert tx.rows("SELECT * FROM postings") == []
+        assert empty.revision() is None
+    with empty.transaction() as tx:
+        tx.execute("DROP TABLE postings")
+    assert upgrade(empty).after == SCHEMA_REVISION
+
+
+@pytest.mark.parametrize(
+    "frame", [frame for frame in INBOUND if frame.name not in LAKE_FRAMES], ids=lambda f: f.name
+)
+def test_reference_table_has_the_columns_of_its_frame(frame: Frame) -> None:
+    schema = schema_of(metadata.tables[frame.name])
+    assert list(schema.items())[: len(frame.columns)] == list(frame.schema.items())
+    keys = [column.name for column in metadata.tables[frame.name].primary_key.columns]
+    assert set(keys) == set(frame.key)
