@@ -36,7 +36,6 @@ def draft(
         "draft_id": f"DE01:2026-10:S{number}{suffix}",
         "contract_id": f"K{number}",
         "customer_id": f"C{number}",
-        "name": f"Customer {number}",
         "currency": "EUR",
         "total_minor": total_minor,
         "action": action,
@@ -63,6 +62,12 @@ TRUTH = Truth(
         ]
     ),
 )
+NAMES = pl.DataFrame(
+    {
+        "customer_id": [f"C{number}" for number in range(1, 8)],
+        "name": [f"Customer {number}" for number in range(1, 8)],
+    }
+)
 RESULT = assess(
     TRUTH,
     pl.DataFrame(
@@ -78,6 +83,7 @@ RESULT = assess(
         ],
         schema=OUTCOME,
     ),
+    NAMES,
 )
 
 
@@ -116,7 +122,7 @@ def test_hard_negatives_by_kind() -> None:
 
 
 def test_nothing_stopped_gives_no_precision() -> None:
-    nothing = assess(TRUTH, pl.DataFrame([draft(1, "release")], schema=OUTCOME))
+    nothing = assess(TRUTH, pl.DataFrame([draft(1, "release")], schema=OUTCOME), NAMES)
     whole = nothing.families.filter(pl.col("family") == "all").row(0, named=True)
     assert whole["recall"] == 0.0
     assert whole["precision"] is None

@@ -20,7 +20,6 @@ OUTCOME: Final = pl.Schema(
         "draft_id": pl.String(),
         "contract_id": pl.String(),
         "customer_id": pl.String(),
-        "name": pl.String(),
         "currency": pl.String(),
         "total_minor": pl.Int64(),
         "action": pl.String(),
@@ -44,7 +43,7 @@ class Assessment:
     hard_negatives: pl.DataFrame
 
 
-def assess(truth: Truth, outcome: pl.DataFrame) -> Assessment:
+def assess(truth: Truth, outcome: pl.DataFrame, names: pl.DataFrame) -> Assessment:
     """Judge the judge.
 
     Parameters
@@ -53,6 +52,8 @@ def assess(truth: Truth, outcome: pl.DataFrame) -> Assessment:
         Faulty contracts with the money that is wrong, and the odd but right ones.
     outcome : pl.DataFrame, OUTCOME
         Every draft with its action, and every case of a missing invoice.
+    names : pl.DataFrame
+        ``customer_id`` and ``name``: who got no draft is named too.
     """
     ranked = outcome.with_columns(rank=pl.col("action").replace_strict(_LADDER))
     strictest = ranked.sort("contract_id", "rank", descending=[False, True]).unique(
@@ -65,7 +66,6 @@ def assess(truth: Truth, outcome: pl.DataFrame) -> Assessment:
     ).with_columns(pl.col("rank").fill_null(0))
     clean = ranked.join(truth.faults, on="contract_id", how="anti")
     stopped = clean.filter(pl.col("rank") > 0)
-    names = outcome.select("customer_id", "name").unique("customer_id", keep="any")
     kinds = truth.negatives.group_by("contract_id").agg(kind=pl.col("kind").sort().str.join(", "))
     return Assessment(
         money=_money(ranked, faults),
@@ -73,9 +73,9 @@ def assess(truth: Truth, outcome: pl.DataFrame) -> Assessment:
         missed=faults.filter(pl.col("rank") == 0)
         .join(names, on="customer_id", how="left")
         .sort("error_minor", "contract_id", descending=[True, False]),
-        wrongly_stopped=stopped.join(kinds, on="contract_id", how="left").sort(
-            "rank", "total_minor", "draft_id", descending=[True, True, False]
-        ),
+        wrongly_stopped=stopped.join(kinds, on="contract_id", how="left")
+        .join(names, on="customer_id", how="left")
+        .sort("rank", "total_minor", "draft_id", descending=[True, True, False]),
         hard_negatives=_hard_negatives(truth, clean),
     )
 

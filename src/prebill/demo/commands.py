@@ -1,0 +1,86 @@
+"""Run Prebill's own commands for the demo, each as a process of its own, as a user would."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from prebill.core.errors import PrebillError
+
+Say = Callable[[str], None]
+
+_START: Final = "from prebill.cli import main; main()"
+_TAIL_LINES: Final = 15
+
+
+class DemoError(PrebillError):
+    """A command of the demo failed."""
+
+    code = "demo"
+
+
+@dataclass
+class Commands:
+    """Prebill's commands on one home; ``seconds`` keeps how long each took."""
+
+    home: Path
+    say: Say
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The caller's environment without its own Prebill settings: the demo has its own home."""
+        own = {n: v for n, v in os.environ.items() if not n.startswith("PREBILL_")}
+        return {**own, "PREBILL_HOME": str(self.home)}
+
+    def run(self, *words: str) -> str:
+        """Run ``prebill words…`` and return what it printed.
+
+        Raises
+        ------
+        DemoError
+            It ended with an error; the message holds the end of its output.
+        """
+        shown = " ".join(("prebill", *words))
+        self.say(f"$ {shown}")
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", _START, *words],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        self.seconds[words[0]] = self.seconds.get(words[0], 0.0) + time.monotonic() - started
+        if done.returncode not in (0, 1):
+            tail = "\n".join((done.stdout + done.stderr).splitlines()[-_TAIL_LINES:])
+            message = f"`{shown}` ended with exit code {done.returncode}:\n{tail}"
+            raise DemoError(message, command=shown, exit_code=done.returncode)
+        return done.stdout
+
+    def start(self, *words: str, log: Path) -> subprocess.Popen[bytes]:
+        """Start ``prebill words…`` in the background; what it says goes to ``log``."""
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                [sys.executable, "-c", _START, *words],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+
+def one_time_password(printed: str) -> str:
+    """Find the first administrator's password in what ``prebill init`` printed."""
+    found = re.search(r"^password\s+(\S+)", printed, flags=re.MULTILINE)
+    if found is None:
+        message = "`prebill init` printed no password: is the demo's home really new?"
+        raise DemoError(message)
+    return found.group(1)
