@@ -56,7 +56,7 @@ def segments(inputs: BillingInputs, period: Period) -> Segments:
             _once(good.filter(~pl.col("is_metered") & ~pl.col("is_prorated"))),
             _by_window(good.filter("is_metered")),
         ]
-    ).sort("sub_row", "charge_key", "service_start_on", "phase_row")
+    ).sort("sub_row", "charge_no", "service_start_on", "charge_key", "phase_row")
     lost = phases.filter(pl.col("plan_key").is_null())
     refused = joined.filter(pl.col("reason").is_not_null())
     skips = pl.concat(

@@ -157,7 +157,9 @@ def _succeeding(several: pl.DataFrame) -> pl.DataFrame:
         does_overlap=(end_of_earlier > pl.col("in_force_from_on")).fill_null(value=False)
     )
     return (
-        marked.join(following, on=[*same_plan, "effective_from_on"], how="left")
+        marked.join(
+            following, on=[*same_plan, "effective_from_on"], how="left", maintain_order="left"
+        )
         .with_columns(in_force_to_on=pl.min_horizontal("in_force_to_on", "next_from_on"))
         .filter(pl.col("in_force_from_on") < pl.col("in_force_to_on"))
     )

@@ -14,8 +14,8 @@ def package(lines: pl.DataFrame, tiers: pl.DataFrame) -> pl.DataFrame:  # noqa: 
     >>> lines = pl.DataFrame({"row": [0, 1], "billable": ["121", "0"]}).with_columns(
     ...     package_size=pl.lit("10").cast(DECIMAL), unit_price=pl.lit("100").cast(DECIMAL)
     ... ).with_columns(pl.col("billable").cast(DECIMAL))
-    >>> [str(amount) for amount in package(lines, pl.DataFrame())["amount"]]
-    ['1300.000000000000', '0.000000000000']
+    >>> [format(amount, ".2f") for amount in package(lines, pl.DataFrame())["amount"]]
+    ['1300.00', '0.00']
     """
     size = pl.when(pl.col("package_size") > ZERO).then(pl.col("package_size"))
     # Floor division is exact, unlike a rounded quotient that might reach the next whole number.
