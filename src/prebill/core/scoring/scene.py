@@ -6,7 +6,13 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.detectors.base import Scene
-from prebill.core.scoring.features import invariants, line_mix, quantity, variance
+from prebill.core.scoring.features import (
+    invariants,
+    line_mix,
+    quantity,
+    usage_shape,
+    variance,
+)
 from prebill.core.scoring.frames import ScoringInputs, judged_rows, settle, visible
 from prebill.core.scoring.models.forest import Forest
 
@@ -16,6 +22,7 @@ FEATURES: Final[dict[str, str]] = {
     **variance.FEATURES,
     **invariants.FEATURES,
     **line_mix.FEATURES,
+    **{f"usage_{name}": meaning for name, meaning in usage_shape.FEATURES.items()},
 }
 
 
@@ -43,7 +50,10 @@ def scene_of(inputs: ScoringInputs, forest: Forest | None = None) -> Scene:
     )
     for part in parts:
         rows = rows.join(part, on="invoice_id", how="left", maintain_order="left")
-    return Scene(settled, books, rows, lines, usage=pl.DataFrame(), forest=forest)
+    shapes = usage_shape.profile(settled.usage_days, books.invoices)
+    usage = usage_shape.features(rows, shapes)
+    rows = rows.join(_largest(usage), on="invoice_id", how="left", maintain_order="left")
+    return Scene(settled, books, rows, lines, usage, forest)
 
 
 def with_forest(scene: Scene, forest: Forest | None) -> Scene:
@@ -55,3 +65,10 @@ def _variance(rows: pl.DataFrame, measures: pl.DataFrame) -> pl.DataFrame:
     own = rows.select("invoice_id").join(measures, on="invoice_id", maintain_order="left")
     keys = own.select("series", as_of_on="issued_on")
     return variance.features(own, variance.profile(measures, keys))
+
+
+def _largest(usage: pl.DataFrame) -> pl.DataFrame:
+    """The most unusual meter of each invoice, feature by feature."""
+    return usage.group_by("invoice_id").agg(
+        pl.col(name).max().alias(f"usage_{name}") for name in usage_shape.FEATURES
+    )

@@ -1,0 +1,197 @@
+"""The shape of the usage behind an invoice: how many records, on which days, how even, repeated.
+
+Totals alone can't tell a duplicated batch or a lost day from growth; counts and days can. One row
+per invoice and meter, compared with the same customer's and meter's earlier windows.
+"""
+
+from datetime import date
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from prebill.core.scoring.frames import DAY
+from prebill.core.scoring.windows import latest_values, row_median
+
+#: Usage this far back is looked at: the billed window and about three before it.
+LOOK_BACK_DAYS: Final = 130
+#: An invoice without period bills the month before its issue.
+DEFAULT_WINDOW_DAYS: Final = 30
+EARLIER_WINDOWS: Final = 4
+
+#: Feature → what it means; high = unusual.
+FEATURES: Final[dict[str, str]] = {
+    "repeated": "share of the quantity whose events repeat another id's instant and quantity",
+    "silence": "active days fewer than ordinary, share of the window",
+    "fewer_records": "log of ordinary records a day over this window's",
+    "flatness": "log of ordinary day-to-day variation over this window's",
+    "jump": "log of the largest day over the median day, less the ordinary",
+    "largest": "share of the largest event, less the ordinary",
+    "level": "log quantity a day over the ordinary",
+}
+_STATS: Final = ("active_share", "records", "daily", "variation", "peak", "largest_share", "repeat")
+SCHEMA: Final = pl.Schema(
+    {
+        "invoice_id": pl.String,
+        "is_draft": pl.Boolean,
+        "meter": pl.String,
+        "window_days": pl.Int64,
+        "events": pl.Int64,
+        "quantity": pl.Float64,
+        "repeated_events": pl.Int64,
+        "repeated_quantity": pl.Float64,
+        "active_days": pl.Int64,
+        "last_used_on": pl.Date,
+        "peak_on": pl.Date,
+        "earlier": pl.Float64,
+        **{f"usual_{name}": pl.Float64 for name in _STATS},
+        **dict.fromkeys(FEATURES, pl.Float64),
+    }
+)
+
+
+def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame) -> pl.DataFrame:
+    """Statistics of each invoice's window and meter.
+
+    Parameters
+    ----------
+    usage_days : pl.DataFrame
+        ``USAGE_DAYS``.
+    invoices : pl.DataFrame
+        ``invoice_id, customer_id, is_draft, issued_on, period_start_on, period_end_on``.
+
+    Returns
+    -------
+    pl.DataFrame, one row per (invoice, meter that the customer used before the window's end)
+        Zero events where the meter was silent.
+    """
+    windows = _windows(invoices)
+    if windows.is_empty() or usage_days.is_empty():
+        return pl.DataFrame()
+    first_on: date = windows["window_start_on"].min()  # type: ignore[assignment]
+    daily = _daily(usage_days.filter(pl.col("used_on") >= first_on))
+    spans = windows.select("customer_id", "window_start_on", "window_end_on").unique()
+    placed = (
+        daily.sort("used_on")
+        .join_asof(
+            spans.sort("window_start_on", "window_end_on"),
+            left_on="used_on",
+            right_on="window_start_on",
+            by="customer_id",
+            strategy="backward",
+            check_sortedness=False,
+        )
+        .filter(pl.col("used_on") < pl.col("window_end_on"))
+    )
+    key = ["customer_id", "meter", "window_start_on", "window_end_on"]
+    found = placed.group_by(key).agg(*_statistics())
+    since = daily.group_by("customer_id", "meter").agg(since_on=pl.col("used_on").min())
+    pairs = windows.join(since, on="customer_id").filter(
+        pl.col("since_on") < pl.col("window_end_on")
+    )
+    return pairs.join(found, on=key, how="left").with_columns(
+        pl.col("events", "repeated_events", "active_days").fill_null(0),
+        pl.col("quantity", "repeated_quantity").fill_null(0.0),
+        series=pl.concat_str("customer_id", "meter", separator="|"),
+        window_days=(pl.col("window_end_on") - pl.col("window_start_on")).dt.total_days(),
+    )
+
+
+def features(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
+    """Compare each window with the same meter's earlier ones.
+
+    Parameters
+    ----------
+    rows : pl.DataFrame
+        ``invoice_id`` of the invoices to judge.
+    profile : pl.DataFrame
+        From :func:`profile`, of every visible invoice.
+
+    Returns
+    -------
+    pl.DataFrame, ``SCHEMA``, one row per (invoice, meter)
+    """
+    if profile.is_empty():
+        return pl.DataFrame(schema=SCHEMA)
+    days = pl.col("window_days").clip(1)
+    measured = profile.with_columns(
+        issued_on="window_start_on",
+        active_share=pl.col("active_days") / days,
+        records=(pl.col("events") / days).log1p(),
+        daily=(pl.col("quantity") / days).log1p(),
+        repeat=pl.col("repeated_quantity") / pl.col("quantity").clip(1e-12),
+    )
+    judged = measured.join(rows.select("invoice_id"), on="invoice_id", how="semi")
+    keys = judged.select("series", as_of_on="window_start_on")
+    earlier = latest_values(measured, keys, list(_STATS), count=EARLIER_WINDOWS)
+    usual = {f"usual_{name}": row_median(earlier[name]) for name in _STATS}
+    frame = judged.with_columns(
+        pl.Series("earlier", earlier.count.astype(np.float64)),
+        *[pl.Series(name, values).fill_nan(None) for name, values in usual.items()],
+    )
+    floor = 0.02  # below this, day-to-day variation is none
+    against = frame.with_columns(
+        repeated=pl.col("repeat") - pl.col("usual_repeat").fill_null(0.0),
+        silence=(pl.col("usual_active_share") - pl.col("active_share")).clip(0.0),
+        fewer_records=(pl.col("usual_records") - pl.col("records")).clip(0.0),
+        flatness=(
+            pl.col("usual_variation").clip(floor) / pl.col("variation").clip(floor)
+        ).log().clip(0.0),
+        jump=(pl.col("peak") - pl.col("usual_peak")).clip(0.0),
+        largest=(pl.col("largest_share") - pl.col("usual_largest_share")).clip(0.0),
+        level=pl.col("daily") - pl.col("usual_daily"),
+    )
+    return against.select(
+        pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()
+    ).sort("invoice_id", "meter")
+
+
+def _windows(invoices: pl.DataFrame) -> pl.DataFrame:
+    """The days that each invoice bills; only the latest, for which usage is looked at."""
+    last_on: date | None = invoices["issued_on"].max()  # type: ignore[assignment]
+    start = pl.coalesce("period_start_on", pl.col("issued_on") - DEFAULT_WINDOW_DAYS * DAY)
+    dated = invoices.select(
+        "invoice_id",
+        "customer_id",
+        "is_draft",
+        window_start_on=start,
+        window_end_on=pl.coalesce("period_end_on", "issued_on"),
+    )
+    if last_on is None:
+        return dated
+    return dated.filter(pl.col("window_start_on") >= last_on - (LOOK_BACK_DAYS + 31) * DAY)
+
+
+def _daily(usage_days: pl.DataFrame) -> pl.DataFrame:
+    """Sources together."""
+    amounts = ["quantity", "repeated_quantity", "largest_quantity"]
+    return (
+        usage_days.with_columns(pl.col(amounts).cast(pl.Float64))
+        .group_by("customer_id", "meter", "used_on")
+        .agg(
+            pl.col("events", "repeated_events", "quantity", "repeated_quantity").sum(),
+            pl.col("largest_quantity").max(),
+        )
+    )
+
+
+def _statistics() -> list[pl.Expr]:
+    quantity = pl.col("quantity")
+    gross = quantity.sum().clip(1e-12)
+    return [
+        pl.col("events").sum(),
+        quantity.sum(),
+        pl.col("repeated_events").sum(),
+        pl.col("repeated_quantity").sum(),
+        active_days(),
+        (quantity.std() / quantity.mean().clip(1e-12)).alias("variation"),
+        (quantity.max().clip(1e-12) / quantity.median().clip(1e-12)).log().alias("peak"),
+        (pl.col("largest_quantity").max() / gross).alias("largest_share"),
+        pl.col("used_on").sort_by("quantity").last().alias("peak_on"),
+        pl.col("used_on").max().alias("last_used_on"),
+    ]
+
+
+def active_days() -> pl.Expr:
+    """Days with at least one event."""
+    return (pl.col("events") > 0).sum().cast(pl.Int64).alias("active_days")
