@@ -26,6 +26,9 @@ from tests.servers import (
 #: A skip whose reason names one of these is for something that `make test-deps` installs.
 INSTALLABLE = ("postgresql", "chromium", "test-deps")
 
+#: Read once: the fixture `home` empties the environment of a test.
+ACCEPTS_SKIPS = not os.environ.get("PREBILL_NO_SKIPS")
+
 _numbers = itertools.count(1)
 
 
@@ -136,7 +139,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skip for something installable into a failure where skips are not accepted."""
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("PREBILL_NO_SKIPS"):
+    if report.skipped and not hasattr(report, "wasxfail") and not ACCEPTS_SKIPS:
         reason = _skip_reason(report)
         if any(word in reason.lower() for word in INSTALLABLE):
             report.outcome = "failed"
