@@ -98,14 +98,14 @@ def run_demo(
     commands.run("train")
     commands.run("run", "--period", PERIOD.name, "--as-of", AS_OF)
     commands.run("audit", "seal")
-    differences = _differences(commands.run("reconcile", "--period", PERIOD.name))
+    reconciled = commands.run("reconcile", "--period", PERIOD.name, may_find=True)
     started = time.monotonic()
     settings = Settings.load(places.home)
     store = Store.open(settings.database_url)
     with store.read() as tx:
         assessment = assess(truth, collect.outcome(tx, PERIOD), collect.customer_names(tx))
         held = held_invoice(tx)
-    control = collect.control(store, settings, PERIOD, differences=differences)
+    control = collect.control(store, settings, PERIOD, differences=_differences(reconciled))
     store.close()
     commands.seconds["report"] = time.monotonic() - started
     console = _console(commands, places, password, is_serving=is_serving)
