@@ -1,6 +1,7 @@
 """Cases, verdicts and labels: what people are asked and what they answered."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -73,3 +74,39 @@ def corrections_on(tx: Tx, period: str, first: str, last: str) -> list[tuple[str
         {"period": period, "first": first, "last": last},
     )
     return [(row["draft_id"], row["correction_json"]) for row in rows]
+
+
+def save_verdict(
+    tx: Tx, case: Row, *, verdict: str, reason: str, correction: dict[str, Any] | None, actor: str
+) -> None:
+    """Keep what a person decided; a case has one verdict."""
+    row = {
+        "verdict_id": f"verdict:{case['case_id']}",
+        "case_id": case["case_id"],
+        "draft_id": case["draft_id"],
+        "draft_version": case["draft_version"],
+        "verdict": verdict,
+        "reason_code": reason,
+        "note": None,
+        "correction_json": None if correction is None else canonical_json(correction),
+        "entered_at": now_text(),
+        "entered_by": actor,
+    }
+    tx.insert("verdicts", row)
+
+
+def save_label(tx: Tx, case: Row, *, is_error: bool, reason_code: str, actor: str) -> None:
+    """Keep what turned out to be true of a draft; a verdict is mature at once."""
+    now = now_text()
+    row = {
+        "label_id": f"verdict:{case['draft_id']}:{case['draft_version']}",
+        "draft_id": case["draft_id"],
+        "draft_version": case["draft_version"],
+        "is_error": is_error,
+        "source": "verdict",
+        "reason_code": reason_code,
+        "entered_by": actor,
+        "entered_at": now,
+        "matures_on": now[:10],
+    }
+    tx.insert("labels", row, on_conflict="replace")

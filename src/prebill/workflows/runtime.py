@@ -186,6 +186,20 @@ class Worker:
         self._threads.append(thread)
 
 
+@contextmanager
+def some_worker(opened: Installation) -> Iterator[None]:
+    """Start a worker in this process if none lives."""
+    if is_worker_alive(opened.store):
+        yield
+        return
+    started = Worker(opened)
+    started.start()
+    try:
+        yield
+    finally:
+        started.stop()
+
+
 def reap(store: Store) -> list[str]:
     """Give the pending work of dead workers back to the queues; return who was found dead.
 

@@ -1,0 +1,200 @@
+"""`prebill run`, `worker`, `reconcile`, `metrics`: bill a period and see what came of it."""
+
+import getpass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from prebill.bootstrap import Installation
+    from prebill.store.runs import Progress as RunProgress
+    from prebill.store.runs import RunSummary
+
+EXIT_FINDINGS: Final = 1
+
+Period = Annotated[str, typer.Option("--period", help="Month to bill, for example 2026-10.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this area."""
+    app.command("run")(run)
+    app.command("worker")(worker)
+    app.command("reconcile")(reconcile)
+    app.command("metrics")(metrics)
+
+
+def run(
+    period: Period,
+    entity: Annotated[str | None, typer.Option(help="Only this legal entity.")] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="Bill as of this instant, for example 2026-11-05T08:00Z; else now."),
+    ] = None,
+) -> None:
+    """Bill a period: meter, price, tax, draft, judge, and issue what is clean.
+
+    Run it again after a crash and it finishes; run it again after changes and only what changed
+    becomes a new version.
+    """
+    from prebill.bootstrap import Installation
+    from prebill.settings import Settings
+    from prebill.store.runs import run_summary
+    from prebill.workflows import deliver, plan, runtime
+
+    opened = Installation.open(Settings.load())
+    run_id = plan.open_run(
+        opened,
+        period,
+        as_of_at=_instant(as_of),
+        now_at=datetime.now(UTC),
+        entity_id=entity,
+        actor=getpass.getuser(),
+    )
+    typer.secho(f"run {run_id}", err=True, dim=True)
+    with runtime.some_worker(opened):
+        _follow(opened, run_id)
+    deliver.deliver_due(opened)
+    summary = run_summary(opened.store, run_id)
+    for line in _told(summary):
+        typer.echo(line)
+    if summary.status == "failed":
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _follow(opened: "Installation", run_id: str) -> None:
+    """Show how far the run is until it has ended."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from prebill.workflows import runtime
+
+    columns = (TextColumn("billing"), BarColumn(), MofNCompleteColumn(), TextColumn("shards"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("billing", total=None)
+
+        def report(progress: "RunProgress") -> None:
+            bar.update(task, total=progress.shards, completed=progress.finished_shards)
+
+        runtime.run_to_end(opened.store, run_id, report=report)
+
+
+def _told(summary: "RunSummary") -> list[str]:
+    """The end of a run in words and money."""
+    from prebill.core.money import format_minor
+
+    if summary.status == "failed":
+        return [f"failed      {summary.error}", "nothing of a failed shard was stored"]
+    counts = summary.counts
+    states = summary.states
+    lines = [
+        (
+            f"events      {counts.get('events', 0):,} read, "
+            f"{counts.get('metered_events', 0):,} metered, "
+            f"{counts.get('duplicate_events', 0):,} duplicates, "
+            f"{counts.get('unmatched_events', 0):,} in no charge"
+        ),
+        (
+            f"drafts      {counts.get('drafts', 0):,} with {counts.get('lines', 0):,} lines, "
+            f"{counts.get('skips', 0):,} charges skipped with a reason"
+        ),
+        "now         " + ", ".join(f"{count:,} {_WORDS[name]}" for name, count in states.items()),
+    ]
+    for currency, totals in summary.totals_minor.items():
+        told = ", ".join(
+            f"{_WORDS[name]} {format_minor(amount, currency)}" for name, amount in totals.items()
+        )
+        lines.append(f"{currency}         {told}")
+    if counts.get("gaps"):
+        lines.append(f"missing     {counts['gaps']:,} invoices were expected and not drafted")
+    lines += [_adjustment(one) for one in summary.adjustments[:20]]
+    if len(summary.adjustments) > 20:
+        lines.append(f"adjust      … and {len(summary.adjustments) - 20:,} more")
+    return lines
+
+
+_WORDS: Final = {
+    "draft": "not final yet",
+    "in_review": "in review",
+    "held": "held",
+    "released": "released",
+    "issued": "issued",
+    "rejected": "rejected",
+}
+
+
+def _adjustment(one: dict[str, object]) -> str:
+    return (
+        f"adjust      {one['draft_id']} was issued at {one['issued_minor']} and would now be "
+        f"{one['now_minor']} (minor units): it stays as issued; decide on a credit note"
+    )
+
+
+def worker(
+    shards: Annotated[int, typer.Option(help="Shards at once in this process.")] = 1,
+) -> None:
+    """Run workflows, deliver documents and seal the audit log until interrupted."""
+    import signal
+    import threading
+
+    from prebill import audit
+    from prebill.bootstrap import Installation
+    from prebill.settings import Settings
+    from prebill.workflows import deliver, runtime
+
+    opened = Installation.open(Settings.load())
+    working = runtime.Worker(opened, shards_at_once=shards)
+    working.start()
+    working.also(lambda: deliver.deliver_due(opened), every_seconds=1.0)
+    working.also(lambda: audit.seal(opened.store, opened.settings.audit_heads_path), 5.0)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    typer.echo(f"worker {working.worker_id} is waiting for work")
+    stop.wait()
+    working.stop()
+    opened.close()
+
+
+def reconcile(period: Period) -> None:
+    """Compare what must agree, from different sources; list each difference with what to do."""
+    from prebill.bootstrap import Installation
+    from prebill.settings import Settings
+    from prebill.workflows.reconcile import reconcile_period
+
+    opened = Installation.open(Settings.load())
+    result = reconcile_period(opened, period)
+    for side in result.sides:
+        typer.echo(f"{'ok' if side.agrees else 'DIFFERS':8} {side.text}")
+    for difference in result.differences:
+        typer.secho(f"{difference.code}: {difference.text}", fg=typer.colors.RED)
+        typer.echo(f"    {difference.advice}")
+    if result.differences:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def metrics(
+    period: Annotated[str | None, typer.Option(help="Only this month.")] = None,
+) -> None:
+    """Print cycle time, exception rate, touchless share, approval turnaround, money held."""
+    from prebill.bootstrap import Installation
+    from prebill.settings import Settings
+    from prebill.store.metrics import metrics_of
+
+    opened = Installation.open(Settings.load())
+    for line in metrics_of(opened.store, period, now_at=datetime.now(UTC)).lines():
+        typer.echo(line)
+
+
+def _instant(text: str | None) -> datetime | None:
+    """Read an instant or a date; without a zone it is UTC."""
+    from prebill.core.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is not an instant: write it as 2026-11-05T08:00Z"
+        raise InputError(message, as_of=text) from None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

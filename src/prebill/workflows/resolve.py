@@ -1,0 +1,242 @@
+"""Verdicts of people on cases: release, reject, correct.
+
+A verdict names the version of the case that the person saw; who acts comes from the credential.
+Everything of a verdict happens in one transaction. A correction is computed before it: gather,
+judge the draft as it would be, then store verdict, source change and new version together.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from prebill import audit
+from prebill.bootstrap import Installation
+from prebill.core.accounting.journal import Ledger, postings, unpostable
+from prebill.core.errors import ConflictError, ForbiddenError, InputError
+from prebill.core.schemas.internal import DRAFTS
+from prebill.store.agreements import shared_frames
+from prebill.store.cases import close_case, save_label, save_verdict, verdicts_on
+from prebill.store.drafts import lines_of, live_draft, one_changed, set_state
+from prebill.store.engine import Row, Tx
+from prebill.workflows.apply import apply_rows
+from prebill.workflows.bill import issuing_of
+from prebill.workflows.correct import Recomputed, recompute, store_source_change
+from prebill.workflows.correction_kinds import Correction, as_json, parse_correction
+from prebill.workflows.finalize import issue
+
+Verdict = Literal["release", "correct", "reject"]
+_STATUS: Final[dict[Verdict, str]] = {
+    "release": "released",
+    "correct": "corrected",
+    "reject": "rejected",
+}
+_WAITING: Final = ("in_review", "held")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a verdict led to: the draft's state, its document if it was issued, its new case."""
+
+    case_id: str
+    draft_id: str
+    draft_version: str
+    state: str
+    document_id: str | None = None
+    new_case_id: str | None = None
+
+
+def release(
+    opened: Installation,
+    case_id: str,
+    actor: str,
+    expected_version: int,
+    reason: str = "",
+) -> Resolved:
+    """Issue the draft of a case as it is.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such case.
+    ConflictError
+        The case changed meanwhile, the draft can't be posted, or the month is closed.
+    ForbiddenError
+        The actor entered the correction that made this version.
+    """
+    with opened.store.transaction() as tx:
+        case = tx.get("cases", case_id=case_id)
+        verdict = _Verdict("release", actor, reason or "confirmed")
+        _record(tx, case, verdict, expected_version)
+        if case["kind"] == "gap":
+            return Resolved(case_id, case["draft_id"], case["draft_version"], "released")
+        draft = _waiting_draft(tx, case)
+        _require_other_author(tx, draft, actor)
+        document_id = _issue(opened, tx, draft, actor)
+        _moved(tx, draft, "issued", actor)
+    return Resolved(case_id, draft["draft_id"], draft["version"], "issued", document_id)
+
+
+def reject(
+    opened: Installation, case_id: str, actor: str, expected_version: int, reason: str
+) -> Resolved:
+    """Void the draft of a case; it is not issued. The reason is kept and becomes a label.
+
+    Raises
+    ------
+    InputError
+        No reason was given.
+    NotFoundError, ConflictError
+        As for :func:`release`.
+    """
+    if not reason.strip():
+        raise InputError("a rejection needs a reason")
+    with opened.store.transaction() as tx:
+        case = tx.get("cases", case_id=case_id)
+        _record(tx, case, _Verdict("reject", actor, reason), expected_version)
+        if case["kind"] == "gap":
+            return Resolved(case_id, case["draft_id"], case["draft_version"], "rejected")
+        draft = _waiting_draft(tx, case)
+        _moved(tx, draft, "rejected", actor)
+    return Resolved(case_id, draft["draft_id"], draft["version"], "rejected")
+
+
+def correct(
+    opened: Installation,
+    case_id: str,
+    actor: str,
+    expected_version: int,
+    *,
+    correction: dict[str, Any],
+    reason: str = "",
+) -> Resolved:
+    """Correct at the source, draft again, judge again; what is clean then is issued.
+
+    Raises
+    ------
+    InputError
+        The correction is malformed, or changes nothing.
+    NotFoundError, ConflictError
+        As for :func:`release`.
+    """
+    made = parse_correction(correction)
+    with opened.store.read() as tx:
+        case = tx.get("cases", case_id=case_id)
+        if case["kind"] == "gap":
+            raise InputError(
+                "a missing invoice is corrected at its source: import the subscription and run "
+                "the period again"
+            )
+        _require_seen(case, expected_version)
+        draft = _waiting_draft(tx, case)
+    again = recompute(opened, draft, made, now_at=datetime.now(UTC), actor=actor)
+    verdict = _Verdict("correct", actor, reason or made.kind, made)
+    with opened.store.transaction() as tx:
+        _record(tx, case, verdict, expected_version)
+        _waiting_draft(tx, case)
+        store_source_change(tx, draft, made, again.recorded_at)
+        apply_rows(tx, again.rows, draft["run_id"], again.issuing)
+    return _resolved(opened, case_id, again)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    verdict: Verdict
+    actor: str
+    reason: str
+    correction: Correction | None = None
+
+
+def _resolved(opened: Installation, case_id: str, again: Recomputed) -> Resolved:
+    new = again.rows.drafts.row(0, named=True)
+    with opened.store.read() as tx:
+        document_id = tx.scalar(
+            "SELECT document_id FROM documents WHERE draft_id = :id", {"id": new["draft_id"]}
+        )
+    cases = again.rows.cases["case_id"]
+    return Resolved(
+        case_id,
+        new["draft_id"],
+        new["version"],
+        new["state"],
+        document_id,
+        cases[0] if len(cases) else None,
+    )
+
+
+def _require_seen(case: Row, expected_version: int) -> None:
+    if case["status"] != "open" or case["lock_version"] != expected_version:
+        message = f"case {case['case_id']} changed meanwhile: reload it and decide again"
+        raise ConflictError(message, case_id=case["case_id"], expected_version=expected_version)
+
+
+def _waiting_draft(tx: Tx, case: Row) -> Row:
+    """The draft version that the case binds to, if it still waits for a verdict."""
+    draft = live_draft(tx, case["draft_id"])
+    if draft is None or draft["version"] != case["draft_version"] or draft["state"] not in _WAITING:
+        message = f"the draft of case {case['case_id']} changed meanwhile: reload the queue"
+        raise ConflictError(message, case_id=case["case_id"])
+    return draft
+
+
+def _require_other_author(tx: Tx, draft: Row, actor: str) -> None:
+    """Who corrected a draft doesn't release it, too."""
+    verdicts = verdicts_on(tx, draft["draft_id"])
+    authors = {one["entered_by"] for one in verdicts if one["verdict"] == "correct"}
+    if actor in authors:
+        message = "you corrected this draft: somebody else must release it"
+        raise ForbiddenError(message, draft_id=draft["draft_id"])
+
+
+def _issue(opened: Installation, tx: Tx, draft: Row, actor: str) -> str:
+    """Number, journal and deliveries of one draft, dated today in the entity's zone."""
+    frame = tx.table_frame(
+        "drafts",
+        "WHERE draft_id = :draft_id AND version = :version",
+        {"draft_id": draft["draft_id"], "version": draft["version"]},
+        columns=[*DRAFTS.names, "lines_json"],
+    )
+    shared = shared_frames(tx)
+    ledger = Ledger(shared["legal_entities"], shared["account_mappings"], shared["exchange_rates"])
+    lines = lines_of(frame.select("draft_id", "lines_json"))
+    reasons = unpostable(frame, lines, ledger).findings["text"].to_list()
+    if reasons:
+        message = f"{draft['draft_id']} can't be posted: {'; '.join(reasons)}"
+        raise ConflictError(message, draft_id=draft["draft_id"])
+    issuing = issuing_of(opened, shared["legal_entities"], datetime.now(UTC), actor)
+    posted = postings(frame, lines, ledger)
+    issued = issue(tx, frame.select(DRAFTS.names), posted, issuing)
+    return str(issued["document_id"][0])
+
+
+def _moved(tx: Tx, draft: Row, state: str, actor: str) -> None:
+    set_state(tx, [draft["draft_id"]], state)
+    one_changed(tx, "draft", draft["draft_id"], change=(draft["state"], state), entered_by=actor)
+    detail: dict[str, object] = {"version": draft["version"]}
+    audit.record(tx, actor, f"draft.{state}", draft["draft_id"], detail)
+
+
+def _record(tx: Tx, case: Row, verdict: _Verdict, expected_version: int) -> None:
+    """Close the case, keep the verdict and its label, and write it down."""
+    status = _STATUS[verdict.verdict]
+    close_case(
+        tx, case["case_id"], status=status, expected_version=expected_version, actor=verdict.actor
+    )
+    correction = as_json(verdict.correction) if verdict.correction else None
+    save_verdict(
+        tx,
+        case,
+        verdict=verdict.verdict,
+        reason=verdict.reason,
+        correction=correction,
+        actor=verdict.actor,
+    )
+    is_error = verdict.verdict != "release"
+    save_label(tx, case, is_error=is_error, reason_code=verdict.reason, actor=verdict.actor)
+    change = ("open", status)
+    one_changed(tx, "case", case["case_id"], change=change, entered_by=verdict.actor)
+    detail: dict[str, object] = {
+        "draft_id": case["draft_id"],
+        "draft_version": case["draft_version"],
+        "correction": correction,
+    }
+    audit.record(tx, verdict.actor, f"case.{status}", case["case_id"], detail)
