@@ -1,5 +1,6 @@
 """The audit log: what the chain proves, on both engines."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -86,9 +87,9 @@ def test_altered_entry_in_the_open_tail_is_found(sealed: Store, heads: Path) -> 
         ("DELETE FROM audit_entries WHERE seq <= 5", "entries_deleted"),
         (
             (
-                "INSERT INTO audit_entries (seq, stream, entered_at, actor, action, object_id, detail,"
-                " hash) SELECT -1, stream, entered_at, actor, action, object_id, detail, hash"
-                " FROM audit_entries WHERE seq = 3"
+                "INSERT INTO audit_entries (seq, stream, entered_at, actor, action, object_id,"
+                " detail, hash) SELECT -1, stream, entered_at, actor, action, object_id, detail,"
+                " hash FROM audit_entries WHERE seq = 3"
             ),
             "entries_inserted",
         ),
@@ -157,3 +158,18 @@ def test_merkle_root_tells_order_number_and_shape() -> None:
         audit.merkle_root([], []),
     ]
     assert len(set(roots)) == len(roots)
+
+
+def test_seal_waits_for_entries_that_commit_late(postgresql_url: str, heads: Path) -> None:
+    # A number is given at the insert: the smaller one may be committed last.
+    with Store(postgresql_url) as store, ThreadPoolExecutor(1) as sealer:
+        with store.transaction() as slow:
+            audit.record(slow, "ada", "draft.released", "draft 1")
+            fill(store, range(2, 3))
+            covered = sealer.submit(audit.seal, store, heads)
+            with pytest.raises(TimeoutError):
+                covered.result(timeout=0.2)
+        assert covered.result(timeout=20) == 2
+        seen = audit.verify(store, heads)
+    assert seen.is_intact
+    assert seen.unsealed == 0

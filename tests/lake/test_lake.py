@@ -2,7 +2,7 @@
 
 import errno
 import multiprocessing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -124,6 +124,14 @@ def test_orphans_are_swept_and_named_batches_stay(lake: Lake) -> None:
     assert lake.batch_ids("payments") == {"named"}
     assert ids(lake, "named", "orphan'1") == ["a"]
     assert lake.damaged([kept]) == []
+
+
+def test_young_orphans_are_spared(lake: Lake) -> None:
+    lake.append("payments", payments("a"), "young")
+    began_at = datetime.now(UTC)
+    hour = timedelta(hours=1)
+    assert lake.sweep("payments", [], written_before=began_at - hour) == []
+    assert lake.sweep("payments", [], written_before=began_at + hour) == ["young"]
 
 
 def test_swept_batch_may_come_again(lake: Lake) -> None:

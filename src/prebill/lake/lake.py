@@ -65,11 +65,11 @@ class Lake:
         prepared = _prepared(target, frame, batch_id)
         with _explained(self.folder), self._writing(table):
             delta = self._open(table)
-            present = _files_of(delta, batch_id) if delta else []
+            present = _files(delta, batch_id) if delta else []
             if not present and not prepared.is_empty():
                 self._write(target, prepared)
                 delta = self._open(table)
-                present = _files_of(delta, batch_id)
+                present = _files(delta, batch_id)
             rows = sum(file["num_records"] for file in present)
             if rows != prepared.height:
                 message = (
@@ -132,17 +132,25 @@ class Lake:
         with _explained(self.folder):
             return [batch for batch in batches if not self._is_intact(batch)]
 
-    def sweep(self, table: str, known_ids: Collection[str]) -> list[str]:
+    def sweep(
+        self, table: str, known_ids: Collection[str], *, written_before: datetime | None = None
+    ) -> list[str]:
         """Delete the batches that SQL doesn't name; return their ids.
 
-        Call it only while no run is between its append and its commit.
+        ``written_before`` spares what is younger: a run may be between its append and its commit.
+        Without it, call this only while nothing writes.
         """
         with _explained(self.folder), self._writing(table):
             delta = self._open(table)
             if delta is None:
                 return []
-            present = {file["partition"][BATCH] for file in _files(delta)}
-            orphans = sorted(present - set(known_ids))
+            files = _files(delta)
+            young = {
+                file["partition"][BATCH]
+                for file in files
+                if written_before is not None and file["written_at"] >= written_before
+            }
+            orphans = sorted({file["partition"][BATCH] for file in files} - young - {*known_ids})
             if orphans:
                 listed = ", ".join("'" + orphan.replace("'", "''") + "'" for orphan in orphans)
                 delta.delete(f"{BATCH} IN ({listed})")
@@ -180,7 +188,7 @@ class Lake:
 
     def _is_intact(self, batch: LakeBatch) -> bool:
         delta = self._open(batch.table)
-        files = _files_of(delta, batch.batch_id) if delta else []
+        files = _files(delta, batch.batch_id) if delta else []
         if sum(file["num_records"] for file in files) != batch.rows:
             return False
         try:
@@ -207,17 +215,19 @@ def _prepared(target: LakeTable, frame: pl.DataFrame, batch_id: str) -> pl.DataF
     return frame.select(*declared, *further).with_columns(added)
 
 
-def _files(delta: Any) -> list[dict[str, Any]]:
-    """The live files of a table: relative path, number of rows, partition values."""
+def _files(delta: Any, batch_id: str | None = None) -> list[dict[str, Any]]:
+    """The live files of a table or batch: path, rows, partition values, when written (UTC)."""
     actions = pl.DataFrame(delta.get_add_actions())
     partition = "partition" if "partition" in actions.columns else "partition_values"
-    return actions.select(
-        pl.col("path"), pl.col("num_records"), pl.col(partition).alias("partition")
-    ).to_dicts()
-
-
-def _files_of(delta: Any, batch_id: str) -> list[dict[str, Any]]:
-    return [file for file in _files(delta) if file["partition"][BATCH] == batch_id]
+    files = actions.select(
+        pl.col("path"),
+        pl.col("num_records"),
+        pl.col(partition).alias("partition"),
+        pl.col("modification_time").cast(pl.Datetime("ms", "UTC")).alias("written_at"),
+    )
+    if batch_id is not None:
+        files = files.filter(pl.col("partition").struct.field(BATCH) == batch_id)
+    return files.to_dicts()
 
 
 def _file_digest(path: Path) -> str:
