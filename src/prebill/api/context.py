@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
 from prebill.bootstrap import Installation
 from prebill.console.throttle import Throttle
 from prebill.store.engine import Store
+
+if TYPE_CHECKING:
+    from prebill.contracts import Catalog
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,13 @@ class Services:
     def store(self) -> Store:
         """The database."""
         return self.installation.store
+
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """The data contracts, read at first use."""
+        from prebill.contracts import load_catalog
+
+        return load_catalog(self.installation.settings.contracts_dir)
 
     @cached_property
     def secret_key(self) -> str:

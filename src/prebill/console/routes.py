@@ -1,15 +1,19 @@
 """The pages of the console and the forms they send. Reads go to the store, changes to workflows."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
+from starlette.concurrency import run_in_threadpool
 
 from prebill import audit
-from prebill.api.context import Served
-from prebill.api.problems import TooManyAttemptsError
-from prebill.console.links import invoice_href
+from prebill.api.context import Served, Services
+from prebill.api.decide import Decision, Kind, decide
+from prebill.api.problems import TooManyAttemptsError, problem_of
+from prebill.console.correction_form import correction_of
+from prebill.console.links import case_href, invoice_href
 from prebill.console.pages.account import password_page, sign_in_page
 from prebill.console.pages.case import Told, case_page
 from prebill.console.pages.invoice import invoice_page
@@ -18,6 +22,7 @@ from prebill.console.pages.runs import runs_page
 from prebill.console.render import render
 from prebill.console.sessions import (
     SignedIn,
+    Visitor,
     check_form,
     check_sign_in_form,
     close_session,
@@ -25,8 +30,8 @@ from prebill.console.sessions import (
     safe_path,
     sign_in_token,
 )
-from prebill.core.errors import InputError, UnauthenticatedError
-from prebill.store.console import draft_of_document
+from prebill.core.errors import ConflictError, InputError, UnauthenticatedError
+from prebill.store.console import draft_of_document, find_case
 from prebill.store.users import Actor, change_password, get_actor, verify_password
 
 router: Final = APIRouter(include_in_schema=False)
@@ -166,6 +171,57 @@ def case(case_id: str, served: Served, visitor: SignedIn, told: str = "") -> Res
     with served.store.read() as tx:
         page = case_page(tx, served.installation.lake, visitor, case_id, Told(notice=told))
     return render(page)
+
+
+@router.post("/cases/{case_id:path}/{kind}")
+async def decide_case(
+    case_id: str, kind: Kind, request: Request, served: Served, visitor: SignedIn
+) -> Response:
+    """Carry out the decision of a case's form; a conflict shows the case as it is now."""
+    form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    return await run_in_threadpool(_decided, request, served, visitor, Sent(case_id, kind, form))
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A decision form as it was sent."""
+
+    case_id: str
+    kind: Kind
+    form: dict[str, str]
+
+
+def _decided(request: Request, served: Services, visitor: Visitor, sent: Sent) -> Response:
+    check_form(request, served, sent.form.get("csrf_token", ""))
+    opened = served.installation
+    try:
+        done = decide(opened, visitor.actor, _decision(served, sent))
+    except (ConflictError, InputError) as error:
+        problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        told = Told(problem=problem, reason=sent.form.get("reason", ""))
+        with served.store.read() as tx:
+            page = case_page(tx, opened.lake, visitor, sent.case_id, told)
+        return render(page, problem_of(error).status)
+    told_as = {"release": "released", "correct": "corrected", "reject": "rejected"}[sent.kind]
+    return see_other(f"{case_href(done.new_case_id or sent.case_id)}?told={told_as}")
+
+
+def _decision(served: Services, sent: Sent) -> Decision:
+    form = sent.form
+    correction = None
+    if sent.kind == "correct":
+        with served.store.read() as tx:
+            currency = find_case(tx, sent.case_id)["currency"]
+        correction = correction_of(form, currency)
+    version = form.get("lock_version", "")
+    return Decision(
+        kind=sent.kind,
+        case_id=sent.case_id,
+        lock_version=int(version) if version.isdecimal() else -1,
+        reason=form.get("reason", ""),
+        note=form.get("note", ""),
+        correction=correction,
+    )
 
 
 @router.get("/runs")

@@ -77,7 +77,14 @@ def corrections_on(tx: Tx, period: str, first: str, last: str) -> list[tuple[str
 
 
 def save_verdict(
-    tx: Tx, case: Row, *, verdict: str, reason: str, correction: dict[str, Any] | None, actor: str
+    tx: Tx,
+    case: Row,
+    *,
+    verdict: str,
+    reason: str,
+    note: str,
+    correction: dict[str, Any] | None,
+    actor: str,
 ) -> None:
     """Keep what a person decided; a case has one verdict."""
     row = {
@@ -87,7 +94,7 @@ def save_verdict(
         "draft_version": case["draft_version"],
         "verdict": verdict,
         "reason_code": reason,
-        "note": None,
+        "note": note or None,
         "correction_json": None if correction is None else canonical_json(correction),
         "entered_at": now_text(),
         "entered_by": actor,

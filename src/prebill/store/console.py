@@ -223,6 +223,25 @@ def list_runs(tx: Tx, *, limit: int = 50) -> list[Row]:
     )
 
 
+def find_run(tx: Tx, run_id: str) -> Row:
+    """Return one run with the number of its skips.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such run.
+    """
+    row = tx.first(
+        "SELECT r.*, (SELECT count(*) FROM skips s WHERE s.run_id = r.run_id) AS skips "
+        "FROM runs r WHERE r.run_id = :run_id",
+        {"run_id": run_id},
+    )
+    if row is None:
+        message = f"there is no run {run_id}"
+        raise NotFoundError(message, run_id=run_id)
+    return row
+
+
 def draft_states(tx: Tx, run_ids: list[str]) -> dict[str, dict[str, int]]:
     """Return how many drafts of each run are in each state."""
     if not run_ids:

@@ -4,6 +4,11 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from prebill.api.routes import cases, health
+from prebill.api.routes import billing_runs, cases, health, usage_events
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (health.router, cases.router)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    health.router,
+    usage_events.router,
+    billing_runs.router,
+    cases.router,
+)

@@ -1,15 +1,19 @@
 """Cases over HTTP: the queue by pages, one case, and the decisions."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from prebill.api.auth import Reader
+from prebill.api.auth import Decider, Reader
 from prebill.api.context import Served
 from prebill.api.cursor import decode_cursor, encode_cursor
-from prebill.core.errors import InputError
+from prebill.api.decide import MAX_NOTE, Decision, Kind, decide
+from prebill.api.idempotency import DoneOnce
+from prebill.api.problems import PreconditionFailedError, PreconditionRequiredError
+from prebill.core.errors import ConflictError, InputError
 from prebill.store.console import MAX_LIMIT, CaseFilter, Cursor, find_case, list_cases
 
 router: Final = APIRouter(prefix="/v1", tags=["cases"])
@@ -119,3 +123,53 @@ def get_case(case_id: str, served: Served, _: Reader, response: Response) -> Cas
         row = find_case(tx, case_id)
     response.headers["ETag"] = etag_of(row)
     return CaseDetail(**detail_of(row))
+
+
+class DecisionBody(BaseModel):
+    """Why; for a correction also what is right. Nobody names who decides: the token does."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=1, max_length=200, examples=["unusual_but_right"])
+    note: str = Field("", max_length=MAX_NOTE)
+    correction: dict[str, Any] | None = None
+
+
+@router.post("/cases/{case_id:path}:{kind}")
+def post_decision(
+    case_id: str,
+    kind: Kind,
+    body: DecisionBody,
+    served: Served,
+    actor: Decider,
+    once: DoneOnce,
+    if_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Release, correct or reject a case that is still as If-Match saw it."""
+    version = _version_of(if_match)
+
+    def work() -> tuple[int, dict[str, object]]:
+        decision = Decision(kind, case_id, version, body.reason, body.note, body.correction)
+        try:
+            done = decide(served.installation, actor, decision)
+        except ConflictError as error:
+            with served.store.read() as tx:
+                present = find_case(tx, case_id)
+            if present["lock_version"] != version:
+                raise PreconditionFailedError(str(error), etag=etag_of(present)) from None
+            raise
+        return 200, asdict(done)
+
+    return once.answer(work)
+
+
+def _version_of(if_match: str | None) -> int:
+    """Read the lock version from If-Match."""
+    if if_match is None:
+        message = "send If-Match with the ETag of the case that you saw: GET the case first"
+        raise PreconditionRequiredError(message)
+    version = if_match.strip().strip('"')
+    if not version.isdecimal():
+        message = f"If-Match {if_match!r} is no ETag of a case"
+        raise PreconditionFailedError(message)
+    return int(version)

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from prebill.api.reasons import ERROR_REASONS, RELEASE_REASONS
 from prebill.console import words
 from prebill.console.charts import compare_bars
 from prebill.console.expectation import EXACT, STATISTICAL, Comparison, Finding, Gap, compare
@@ -11,7 +12,6 @@ from prebill.console.facts import case_facts, correction_choices
 from prebill.console.history import chart_of, past_invoices, past_rows
 from prebill.console.links import case_href
 from prebill.console.pages.queue import viewer_of
-from prebill.console.reasons import ERROR_REASONS, RELEASE_REASONS
 from prebill.console.sessions import Visitor
 from prebill.console.timeline import timeline
 from prebill.console.views import CasePage, ComparedLine, Fact, Option, Reason

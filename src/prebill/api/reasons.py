@@ -2,6 +2,8 @@
 
 from typing import Final
 
+OTHER: Final = "other"
+
 #: It is right after all: release.
 RELEASE_REASONS: Final = {
     "unusual_but_right": "Unusual, but right",
@@ -19,3 +21,18 @@ ERROR_REASONS: Final = {
     "not_agreed": "Not agreed with the customer",
     "other_error": "Other error",
 }
+ALL_REASONS: Final = {**RELEASE_REASONS, **ERROR_REASONS, OTHER: "Other"}
+
+
+def coded(reason: str, note: str = "") -> tuple[str, str]:
+    """Return code and note: words that are no code become the note of ``other``.
+
+    Examples
+    --------
+    >>> coded("duplicate"), coded("asked the customer"), coded("wrong_tax", "moved to Vienna")
+    (('duplicate', ''), ('other', 'asked the customer'), ('wrong_tax', 'moved to Vienna'))
+    """
+    reason, note = reason.strip(), note.strip()
+    if reason in ALL_REASONS:
+        return reason, note
+    return OTHER, f"{reason} {note}".strip()

@@ -1,0 +1,232 @@
+"""The queue from the terminal: list, show, release, correct, reject.
+
+Deciding acts for a named user: their token stands in PREBILL_TOKEN. `--as` only checks that it is
+the user one thinks it is; it never makes anybody someone else.
+"""
+
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prebill.api.decide import Kind
+    from prebill.bootstrap import Installation
+    from prebill.store.users import Actor
+
+TOKEN_VARIABLE: Final = "PREBILL_TOKEN"
+
+cases_app = typer.Typer(help="The queue: what waits for a person, the money first.")
+
+Reason = Annotated[
+    str, typer.Option(help="Why: a code such as unusual_but_right or wrong_price, or words.")
+]
+Note = Annotated[str, typer.Option(help="More words, kept with the verdict.")]
+As = Annotated[
+    str | None, typer.Option("--as", help="E-mail of the user whose token PREBILL_TOKEN holds.")
+]
+Version = Annotated[
+    int | None,
+    typer.Option("--version", help="Lock version you saw; without it, the present one is taken."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this area."""
+    cases_app.callback(invoke_without_command=True)(list_cases)
+    cases_app.command("show")(show)
+    app.add_typer(cases_app, name="cases")
+    app.command("release")(release)
+    app.command("correct")(correct)
+    app.command("reject")(reject)
+
+
+def list_cases(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 20,
+    queue: Annotated[str, typer.Option(help="Only this queue.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List open cases, the most money per reviewer minute first."""
+    if context.invoked_subcommand:
+        return
+    from prebill.store.console import CaseFilter, queue_totals
+    from prebill.store.console import list_cases as read_cases
+
+    with _opened() as opened, opened.store.read() as tx:
+        which = CaseFilter(queue=queue)
+        rows = read_cases(tx, which, limit=limit)
+        totals = queue_totals(tx, which)
+    if as_json:
+        typer.echo(json.dumps([_plain(row) for row in rows], indent=2))
+        return
+    _print_cases(rows)
+    for total in totals:
+        from prebill.console import words
+
+        loss = words.money(int(total["expected_loss_minor"]), total["currency"])
+        typer.echo(f"{words.counted(total['cases'], 'case')}, expected loss {loss}")
+
+
+def _print_cases(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from prebill.console import words
+    from prebill.console.pages.queue import top_reason
+
+    table = Table("case", "customer", "why", box=None, pad_edge=False)
+    for name in ("billed", "expected loss", "wrong"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row["case_id"],
+            row["customer_name"] or row["customer_id"] or "–",
+            top_reason(row["reasons"]),
+            words.money(row["total_minor"], row["currency"]),
+            words.money(row["expected_loss_minor"], row["currency"]),
+            words.percent(row["p_error"]),
+        )
+    Console().print(table if rows else "No case waits.")
+
+
+def show(
+    case_id: str,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show one case: verdict, lines expected against billed, reasons by money."""
+    from prebill.console import words
+    from prebill.console.expectation import compare
+    from prebill.console.pages.case import ranked_findings, verdict_sentence
+    from prebill.store.console import find_case
+
+    with _opened() as opened, opened.store.read() as tx:
+        case = find_case(tx, case_id)
+    findings = json.loads(case["findings_json"] or "[]")
+    lines = json.loads(case["lines_json"] or "[]")
+    if as_json:
+        typer.echo(json.dumps({**_plain(case), "findings": findings, "lines": lines}, indent=2))
+        return
+    comparison, currency = compare(lines, findings), case["currency"]
+    typer.secho(verdict_sentence(case, comparison, findings), bold=True)
+    typer.echo(f"{case['customer_name'] or case['customer_id']}, {case['draft_id']}, "
+               f"{case['status']}, version {case['lock_version']}")  # fmt: skip
+    for gap in comparison.gaps:
+        typer.echo(
+            f"  {gap.line_id:>3} {gap.name[:40]:<40} "
+            f"{words.bare_money(gap.expected_minor, currency):>15} "
+            f"{words.bare_money(gap.billed_minor, currency):>15} "
+            f"{words.signed_bare_money(gap.difference_minor, currency):>15}"
+        )
+    for one in ranked_findings(findings):
+        amount = one.get("amount_minor")
+        told = words.signed_money(amount, currency) if amount else "–"
+        typer.echo(f"  {told:>20}  {one['text']}")
+
+
+def release(
+    case_id: str, reason: Reason, note: Note = "", user: As = None, version: Version = None
+) -> None:
+    """Release a case: the draft is issued as it is."""
+    _decide("release", case_id, reason, note=note, user=user, version=version)
+
+
+def reject(
+    case_id: str, reason: Reason, note: Note = "", user: As = None, version: Version = None
+) -> None:
+    """Reject a case: the draft is not issued."""
+    _decide("reject", case_id, reason, note=note, user=user, version=version)
+
+
+def correct(
+    case_id: str,
+    reason: Reason,
+    kind: Annotated[str, typer.Option(help="usage_quantity, phase, tax_status or one_off_line")],
+    value: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE of the correction, for example quantity=120."),
+    ] = None,
+    note: Note = "",
+    user: As = None,
+    version: Version = None,
+) -> None:
+    """Correct a case at its source: the draft becomes a new version and is judged again."""
+    given: dict[str, Any] = {"kind": kind}
+    for one in value or []:
+        name, separator, text = one.partition("=")
+        if not separator:
+            raise typer.BadParameter(f"{one!r} is not NAME=VALUE")
+        given[name] = _typed(name, text)
+    _decide("correct", case_id, reason, note=note, user=user, version=version, correction=given)
+
+
+def _typed(name: str, text: str) -> object:
+    if name == "amount_minor" and text.lstrip("-").isdecimal():
+        return int(text)
+    return text.lower() in {"yes", "true"} if name == "is_business" else text
+
+
+def _decide(
+    kind: "Kind",
+    case_id: str,
+    reason: str,
+    *,
+    note: str,
+    user: str | None,
+    version: int | None,
+    correction: dict[str, Any] | None = None,
+) -> None:
+    from prebill.api.decide import Decision, decide
+    from prebill.store.console import find_case
+
+    with _opened() as opened:
+        actor = _actor(opened, user)
+        with opened.store.read() as tx:
+            seen = find_case(tx, case_id)["lock_version"] if version is None else version
+        decision = Decision(kind, case_id, seen, reason, note, correction)
+        done = decide(opened, actor, decision)
+    issued = f" as {done.document_id}" if done.document_id else ""
+    typer.echo(f"{done.draft_id}: {done.state}{issued}, decided by {actor.name}")
+    if done.new_case_id:
+        typer.echo(f"the new version waits again: {done.new_case_id}")
+
+
+def _actor(opened: "Installation", user: str | None) -> "Actor":
+    """The user of the token; the name given must be theirs."""
+    from prebill.core.errors import ForbiddenError, UnauthenticatedError
+    from prebill.store.users import authenticate_token
+
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    if not token:
+        message = f"put your token into {TOKEN_VARIABLE}; make one with `prebill token create`"
+        raise UnauthenticatedError(message)
+    with opened.store.read() as tx:
+        actor = authenticate_token(tx, token)
+        email = tx.get("users", user_id=actor.user_id)["email"]
+    if user is not None and user.strip().lower() not in {email, actor.user_id}:
+        message = f"the token in {TOKEN_VARIABLE} is not {user}'s"
+        raise ForbiddenError(message)
+    return actor
+
+
+@contextmanager
+def _opened() -> "Iterator[Installation]":
+    from prebill.bootstrap import Installation
+    from prebill.settings import Settings
+
+    opened = Installation.open(Settings.load())
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as JSON: without the JSON texts that stand beside it."""
+    left_out = {"findings_json", "lines_json"}
+    plain = {name: value for name, value in row.items() if name not in left_out}
+    return {**plain, "reasons": json.loads(row["reasons"] or "[]")}
