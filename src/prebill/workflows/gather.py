@@ -67,7 +67,10 @@ def facts_by_shard(opened: Installation, run: Run, members: list[list[str]]) -> 
     owners = facts.invoices.select("invoice_id", "customer_id")
     events, days = _dealt(facts.events, numbers), _dealt(facts.usage_days, numbers)
     by_invoice = [
-        _dealt(frame.join(owners, on="invoice_id"), numbers)
+        {
+            number: part.select(frame.columns)
+            for number, part in _dealt(frame.join(owners, on="invoice_id"), numbers).items()
+        }
         for frame in (facts.invoice_lines, facts.payments, facts.credit_notes)
     ]
     return [
