@@ -3,6 +3,7 @@
 from typing import Final
 
 import polars as pl
+from polars.dataframe.group_by import GroupBy
 
 from prebill.core.billing.checks import without_floats
 from prebill.core.money import DECIMAL
@@ -28,46 +29,34 @@ def usage_days(events: pl.DataFrame) -> pl.DataFrame:
     """
     if events.is_empty():
         return USAGE_DAYS.empty()
-    # Groups are numbers, in the order of the texts and days that they stand for: five million
-    # events in as many groups take a third of the time that texts take.
+    # Groups are numbers, in the order of the texts and days that they stand for, and events are
+    # sorted by them first: almost as many groups as events then take a third of the time.
     values = {name: events[name].unique().sort() for name in _TEXTS}
-    first_day = events["occurred_at"].dt.date().min()
-    days_from = (pl.col("occurred_at").dt.date() - pl.lit(first_day)).dt.total_days()
-    days = events.select(days_from.max() + 1).item()
+    day = pl.col("occurred_at").dt.date().to_physical().cast(pl.Int64)
+    first_day, last_day = events.select(first=day.min(), last=day.max()).row(0)
+    days = last_day - first_day + 1
 
-    def group(frame: pl.DataFrame) -> pl.DataFrame:
+    def group(frame: pl.DataFrame) -> GroupBy:
         number = pl.lit(0, dtype=pl.Int64)
         for name in _TEXTS:
             code = pl.col(name).cast(pl.Enum(values[name])).to_physical().cast(pl.Int64)
             number = number * values[name].len() + code
-        return frame.select("quantity", group=number * days + days_from)
+        numbered = frame.select("quantity", group=number * days + day - first_day)
+        return numbered.sort("group").group_by("group", maintain_order=True)
 
-    sums = (
-        group(events)
-        .group_by("group")
-        .agg(
-            events=pl.len().cast(pl.Int64),
-            quantity=pl.col("quantity").sum(),
-            largest_quantity=pl.col("quantity").max(),
-        )
+    sums = group(events).agg(
+        events=pl.len().cast(pl.Int64),
+        quantity=pl.col("quantity").sum(),
+        largest_quantity=pl.col("quantity").max(),
     )
-    repeats = (
-        group(_repeated(events))
-        .group_by("group")
-        .agg(
-            repeated_events=pl.len().cast(pl.Int64),
-            repeated_quantity=pl.col("quantity").sum(),
-        )
+    repeats = group(_repeated(events)).agg(
+        repeated_events=pl.len().cast(pl.Int64), repeated_quantity=pl.col("quantity").sum()
     )
-    whole = (
-        sums.sort("group")
-        .join(repeats, on="group", how="left", maintain_order="left")
-        .with_columns(
-            pl.col("repeated_events").fill_null(0),
-            pl.col("repeated_quantity").fill_null(pl.lit(0, dtype=pl.Int64).cast(DECIMAL)),
-            used_on=pl.lit(first_day) + pl.duration(days=pl.col("group") % days),
-            rest=pl.col("group") // days,
-        )
+    whole = sums.join(repeats, on="group", how="left", maintain_order="left").with_columns(
+        pl.col("repeated_events").fill_null(0),
+        pl.col("repeated_quantity").fill_null(pl.lit(0, dtype=pl.Int64).cast(DECIMAL)),
+        used_on=(pl.col("group") % days + first_day).cast(pl.Date),
+        rest=pl.col("group") // days,
     )
     for name in reversed(_TEXTS):
         codes = (whole["rest"] % values[name].len()).rename(name)
