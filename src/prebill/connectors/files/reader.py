@@ -120,6 +120,8 @@ def _records(path: Path, file: "object", block_bytes: int) -> Iterator[bytes]:
     held = b""
     while content := file.read(block_bytes):
         held += content
+        if len(content) < block_bytes:  # the end of the file: one block less
+            break
         end = _record_end(held)
         if end:
             yield held[:end]
@@ -280,21 +282,22 @@ def _parquet_blocks(path: Path, _: Sequence[str], block_bytes: int) -> Iterator[
 
 
 def _json_blocks(path: Path, columns: Sequence[str], block_bytes: int) -> Iterator[Block]:
-    line = 1
+    line, seen = 1, set[str]()
     with path.open("rb") as file:
         held = b""
         while content := file.read(block_bytes):
             held += content
             end = held.rfind(b"\n") + 1
-            if end:
-                yield _json_block(held[:end], columns, line)
+            if end and len(content) == block_bytes:
+                yield _json_block(held[:end], columns, line, seen)
                 line += held.count(b"\n", 0, end)
                 held = held[end:]
         if held:
-            yield _json_block(held, columns, line)
+            yield _json_block(held, columns, line, seen)
 
 
-def _json_block(content: bytes, columns: Sequence[str], first_line: int) -> Block:
+def _json_block(content: bytes, columns: Sequence[str], first_line: int, seen: set[str]) -> Block:
+    """Parse a block; ``seen`` gathers the keys of the file: one that never came is no column."""
     content, is_lossy = _utf8(content)
     texts = pl.Series("text", content.decode("utf-8-sig").split("\n")).str.strip_chars()
     lines = pl.int_range(first_line, first_line + texts.len(), eager=True).alias("line")
@@ -315,7 +318,8 @@ def _json_block(content: bytes, columns: Sequence[str], first_line: int) -> Bloc
         {"line": lines.filter(is_bad), "rule": rules.filter(is_bad), "value": texts.filter(is_bad)}
     ).with_columns(_as_line_json(pl.col("value")))
     readable = quoted.filter(~is_bad)
-    present = [name for name in columns if _names_key(readable, name)]
+    seen.update(name for name in columns if name not in seen and _names_key(readable, name))
+    present = [name for name in columns if name in seen]
     return Block(
         rows_of_json(readable, present),
         lines.filter(~is_bad),
