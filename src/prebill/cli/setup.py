@@ -40,11 +40,16 @@ def init(
     ] = None,
     lake: Annotated[Path | None, typer.Option(help="Folder of the lake.")] = None,
     admin: Annotated[str, typer.Option(help="E-mail of the first administrator.")] = FIRST_ADMIN,
+    tracking: Annotated[
+        bool, typer.Option(help="Make MLflow's tables too, else at the first training.")
+    ] = True,
 ) -> None:
     """Create or migrate database and lake; prints the first administrator's password once."""
     settings = _chosen_settings(database, lake)
     with _locked(settings.home):
         _create(settings)
+        if tracking:
+            _prepare_tracking(settings)
         password = _first_administrator(settings, admin)
     if password is None:
         typer.echo("users       kept as they are")
@@ -238,6 +243,19 @@ def _create(settings: "Settings") -> None:
     shown = store.url.render_as_string(hide_password=True)
     typer.echo(f"database    {shown}: {what}, revision {change.after}")
     typer.echo(f"lake        {settings.lake_dir}")
+
+
+def _prepare_tracking(settings: "Settings") -> None:
+    """Make or migrate MLflow's tables; a tracking server that is away stops nothing else."""
+    from prebill import registry
+    from prebill.core.errors import TransientError
+
+    try:
+        registry.prepare(settings)
+    except TransientError as error:
+        typer.echo(f"tracking    {error}")
+    else:
+        typer.echo("tracking    MLflow is ready")
 
 
 def _make_folder(place: Path) -> None:
