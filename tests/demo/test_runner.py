@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from prebill.core.errors import InputError
-from prebill.demo.commands import Commands, DemoError, one_time_password
+from prebill.demo.commands import Commands, DemoError, told
 from prebill.demo.runner import Places, prepare
 
 
@@ -41,9 +41,9 @@ def test_a_stale_process_number_stops_nobody(tmp_path: Path) -> None:
 
 def test_password_is_read_from_what_init_prints() -> None:
     printed = "sign in as  admin@localhost\npassword    ab-cd   (once: …)\n"
-    assert one_time_password(printed) == "ab-cd"
+    assert told(printed, "password") == "ab-cd"
     with pytest.raises(DemoError, match="no password"):
-        one_time_password("users       kept as they are\n")
+        told("users       kept as they are\n", "password")
 
 
 def test_a_failing_command_tells_the_end_of_its_output(tmp_path: Path) -> None:
@@ -60,3 +60,8 @@ def test_the_callers_own_settings_stay_out(tmp_path: Path, monkeypatch: pytest.M
     environment = Commands(tmp_path, print).environment
     assert "PREBILL_DATABASE_URL" not in environment
     assert environment["PREBILL_HOME"] == str(tmp_path)
+
+
+def test_token_is_not_taken_for_its_id() -> None:
+    printed = "token id  T1   (ends 2026-11-10)\ntoken     secret   (shown once)\n"
+    assert told(printed, "token") == "secret"

@@ -80,10 +80,22 @@ class Commands:
             )
 
 
-def one_time_password(printed: str) -> str:
-    """Find the first administrator's password in what ``prebill init`` printed."""
-    found = re.search(r"^password\s+(\S+)", printed, flags=re.MULTILINE)
+def told(printed: str, name: str) -> str:
+    """Find a value, such as the one-time password, in what a command printed.
+
+    Raises
+    ------
+    DemoError
+        The command printed no such value.
+    """
+    found = re.search(rf"^{re.escape(name)}\s{{2,}}(\S+)", printed, flags=re.MULTILINE)
     if found is None:
-        message = "`prebill init` printed no password: is the demo's home really new?"
-        raise DemoError(message)
+        message = f"no {name} was printed: is the demo's home really new?"
+        raise DemoError(message, name=name)
     return found.group(1)
+
+
+def program() -> str:
+    """How the user called Prebill, for commands that the report prints."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "prebill" else "prebill"

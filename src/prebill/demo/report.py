@@ -105,7 +105,7 @@ def _money_line(row: Row) -> str:
         return format_minor(row[name], currency)
 
     faulty = row["caught_minor"] + row["missed_minor"]
-    share = f" ({row['caught_minor'] / faulty:.0%})" if faulty else ""
+    share = f" ({row['caught_minor'] / faulty:.1%})" if faulty else ""
     return (
         f"{currency}: billed {money('billed_minor')} on {row['drafts']:,} invoices · "
         f"untouched {row['untouched'] / max(row['drafts'], 1):.1%} · "

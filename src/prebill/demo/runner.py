@@ -6,6 +6,7 @@ own, and what they did is compared with the truth that the generator kept apart.
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -20,7 +21,7 @@ from prebill.core.errors import InputError
 from prebill.demo import collect
 from prebill.demo.assessment import Assessment, assess
 from prebill.demo.catalogue import GRACE_DAYS, PERIOD
-from prebill.demo.commands import Commands, Say, one_time_password
+from prebill.demo.commands import Commands, Say, program, told
 from prebill.demo.generator import generate
 from prebill.demo.held_invoice import held_invoice
 from prebill.demo.report import Console, Control, HeldInvoice, render
@@ -63,6 +64,11 @@ class Places:
         return self.directory / "result.json"
 
     @property
+    def token(self) -> Path:
+        """Token of the administrator, with which the printed command acts."""
+        return self.directory / "token"
+
+    @property
     def console_log(self) -> Path:
         """What the console says."""
         return self.directory / "console.log"
@@ -93,18 +99,19 @@ def run_demo(
     truth = generate(places.data, seed, customers)
     truth.write(places.truth)
     commands.seconds["generate"] = time.monotonic() - started
-    password = one_time_password(commands.run("init", "--admin", ADMINISTRATOR))
+    password = told(commands.run("init", "--admin", ADMINISTRATOR), "password")
     commands.run("import", str(places.data))
     commands.run("train")
     commands.run("run", "--period", PERIOD.name, "--as-of", AS_OF)
     commands.run("audit", "seal")
+    signed_in = _with_token(commands, places)
     reconciled = commands.run("reconcile", "--period", PERIOD.name, may_find=True)
     started = time.monotonic()
     settings = Settings.load(places.home)
     store = Store.open(settings.database_url)
     with store.read() as tx:
         assessment = assess(truth, collect.outcome(tx, PERIOD), collect.customer_names(tx))
-        held = held_invoice(tx)
+        held = held_invoice(tx, signed_in)
     control = collect.control(store, settings, PERIOD, differences=_differences(reconciled))
     store.close()
     commands.seconds["report"] = time.monotonic() - started
@@ -116,6 +123,15 @@ def run_demo(
     result["seconds"] = commands.seconds
     places.result.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return lines
+
+
+def _with_token(commands: Commands, places: Places) -> str:
+    """Make a token for the administrator, kept in a file; return how to call Prebill with it."""
+    printed = commands.run("token", "create", ADMINISTRATOR, "--name", "demo", "--days", "7")
+    places.token.touch(mode=0o600)
+    places.token.write_text(told(printed, "token") + "\n", encoding="ascii")
+    home, token = shlex.quote(str(places.home)), shlex.quote(str(places.token))
+    return f"PREBILL_HOME={home} PREBILL_TOKEN=$(cat {token}) {program()}"
 
 
 def prepare(places: Places) -> None:
@@ -176,7 +192,8 @@ def result_of(
 def _console(commands: Commands, places: Places, password: str, *, is_serving: bool) -> Console:
     """Start the console in the background, or say how to."""
     port = _free_port()
-    command = f"PREBILL_HOME={commands.home} prebill serve --port {port}"
+    home = shlex.quote(str(commands.home))
+    command = f"PREBILL_HOME={home} {program()} serve --port {port}"
     process_id = None
     if is_serving:
         process = commands.start("serve", "--port", str(port), log=places.console_log)
