@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from prebill.lake import Lake
@@ -28,6 +29,10 @@ INSTALLABLE = ("postgresql", "chromium", "test-deps")
 
 #: Read once: the fixture `home` empties the environment of a test.
 ACCEPTS_SKIPS = not os.environ.get("PREBILL_NO_SKIPS")
+
+# The same examples in every run, and no example fails for being slow on a busy machine.
+hypothesis.settings.register_profile("prebill", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("prebill")
 
 _numbers = itertools.count(1)
 

@@ -1,7 +1,9 @@
 """The store on SQLite and PostgreSQL: commit, roll back, frames in and out, faults."""
 
+import ast
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -129,3 +131,15 @@ def test_broken_rule_of_the_database_is_a_conflict(store: Store) -> None:
 def test_unknown_column_never_reaches_sql(store: Store) -> None:
     with pytest.raises(ValueError, match="no columns"), store.transaction() as tx:
         tx.insert("workers", {"worker_id; DROP TABLE workers": 1})
+
+
+def test_nobody_but_the_engine_begins_or_commits() -> None:
+    # One request or one step is one transaction: code inside it can't end it early.
+    source = Path(__file__).parents[2] / "src" / "prebill"
+    ends = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in {"commit", "begin", "rollback"}
+    }
+    assert ends == {"store/engine.py"}
