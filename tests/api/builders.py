@@ -182,6 +182,51 @@ def add_contract(tx: Tx, customer_id: str = "ACME", contract_id: str = "C1") -> 
     )
 
 
+def add_entity(tx: Tx, entity_id: str = "DE") -> None:
+    """A legal entity that can issue and post."""
+    tx.insert(
+        "legal_entities",
+        {
+            "entity_id": entity_id,
+            "name": f"Prebill {entity_id}",
+            "country": "DE",
+            "currency": "EUR",
+            "time_zone": "Europe/Berlin",
+            "tax_registration_id": "DE136695976",
+            "series": entity_id,
+            "grace_days": 2,
+            "issue_by_days": 10,
+            "import_id": "import-1",
+        },
+        on_conflict="ignore",
+    )
+    purposes = ("receivable", "revenue", "deferred_revenue", "tax_payable", "rounding")
+    for number, purpose in enumerate(purposes):
+        account_id = f"{1000 + 100 * number}"
+        tx.insert(
+            "ledger_accounts",
+            {
+                "entity_id": entity_id,
+                "account_id": account_id,
+                "name": purpose.replace("_", " ").capitalize(),
+                "kind": "asset" if purpose == "receivable" else "income",
+                "import_id": "import-1",
+            },
+            on_conflict="ignore",
+        )
+        tx.insert(
+            "account_mappings",
+            {
+                "entity_id": entity_id,
+                "purpose": purpose,
+                "tax_category": "*",
+                "account_id": account_id,
+                "import_id": "import-1",
+            },
+            on_conflict="ignore",
+        )
+
+
 def add_draft(tx: Tx, draft_id: str = "DE:2026-10:S1", **given: Any) -> None:
     lines = given.pop("lines", [line(1)])
     subtotal = sum(one["amount_minor"] for one in lines)
@@ -293,6 +338,7 @@ def add_case(tx: Tx, draft_id: str = "DE:2026-10:S1", **given: Any) -> str:
 
 def add_waiting(tx: Tx, number: int = 1, **case: Any) -> str:
     """One customer with a contract, a held draft, its decision and its case."""
+    add_entity(tx)
     customer_id, contract_id = f"CUST-{number:05}", f"CON-{number:05}"
     draft_id = f"DE:2026-10:SUB-{number:05}"
     add_customer(tx, customer_id, f"Customer {number}")

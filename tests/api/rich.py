@@ -15,6 +15,7 @@ from tests.api.builders import (
     add_customer,
     add_decision,
     add_draft,
+    add_entity,
     finding,
     line,
 )
@@ -39,6 +40,7 @@ TOTALS = (
 
 def rich(tx: Tx, lake: Lake) -> str:
     """Add the case; returns its id."""
+    add_entity(tx)
     add_customer(tx, CUSTOMER, "Nordwind Logistik GmbH & Co. KG")
     add_contract(tx, CUSTOMER, "CON-NORDWIND")
     lines = [

@@ -5,10 +5,16 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.api.conftest import Served, served
+from tests.api.conftest import Served, served_sqlite
 from tests.console.browserless import Visit
 
-__all__ = ["served"]
+__all__ = ["served_sqlite"]
+
+
+@pytest.fixture
+def served(served_sqlite: Served) -> Served:
+    """SQLite is enough: what differs between engines is tested through the API."""
+    return served_sqlite
 
 
 @pytest.fixture

@@ -1,0 +1,51 @@
+"""Every route, for a stranger, a wrong token and every role. A new route must be listed here."""
+
+import pytest
+from fastapi.routing import APIRoute
+
+from prebill.api.routes import ROUTERS
+from prebill.store.users import Role
+from tests.api.conftest import Served
+
+#: (method, path template) → the smallest role that may; None: anybody.
+NEEDED = {
+    ("GET", "/healthz"): None,
+    ("GET", "/readyz"): None,
+    ("GET", "/metrics"): Role.VIEWER,
+    ("POST", "/v1/usage-events"): Role.CONTROLLER,
+    ("POST", "/v1/billing-runs"): Role.CONTROLLER,
+    ("GET", "/v1/billing-runs/{run_id:path}"): Role.VIEWER,
+    ("GET", "/v1/cases"): Role.VIEWER,
+    ("GET", "/v1/cases/{case_id:path}"): Role.VIEWER,
+    ("POST", "/v1/cases/{case_id:path}:{kind}"): Role.REVIEWER,
+}
+CLOSED = {route: role for route, role in NEEDED.items() if role is not None}
+
+
+def concrete(template: str) -> str:
+    path = template.replace("{run_id:path}", "run-none").replace("{case_id:path}", "case:none")
+    return path.replace("{kind}", "release")
+
+
+def test_every_route_is_listed() -> None:
+    routes = [route for router in ROUTERS for route in router.routes]
+    found = {(m, r.path) for r in routes if isinstance(r, APIRoute) for m in r.methods}
+    assert found == set(NEEDED)
+
+
+@pytest.mark.parametrize(("method", "template"), CLOSED, ids=" ".join)
+def test_strangers_get_nothing(served_once: Served, method: str, template: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer prebill_wrong"}, {"Authorization": "Basic YTpi"}):
+        answer = served_once.send(method, concrete(template), None, json={}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(("method", "template"), CLOSED, ids=" ".join)
+@pytest.mark.parametrize("role", list(Role))
+def test_role_decides(served_once: Served, method: str, template: str, role: Role) -> None:
+    answer = served_once.send(method, concrete(template), role, json={})
+    if role < NEEDED[method, template]:
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    else:
+        assert answer.status_code not in {401, 403}
