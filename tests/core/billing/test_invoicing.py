@@ -280,6 +280,16 @@ class TestContracts:
             ("K1", "base", "no_subscription")
         ]
 
+    def test_charge_that_the_subscription_lacks(self) -> None:
+        world = builders.inputs(
+            plans=[{}, {"plan_id": "scale"}],
+            charges=[{}, {"plan_id": "scale"}, {"plan_id": "scale", "charge_id": "support"}],
+        )
+        terms = builders.table("contract_terms", {"plan_id": "scale"})
+        expected = bill(contract_inputs(world, terms), QUANTITIES.empty(), OCTOBER)
+        found = unbilled_terms(expected, builders.billed(world))
+        assert found.select("charge_id", "reason").rows() == [("support", "not_in_subscription")]
+
     def test_latest_recorded_version_counts(self) -> None:
         later = datetime(2026, 1, 1, tzinfo=UTC)
         world = builders.inputs(phases=[{"quantity": "9", "recorded_at": later}, {"quantity": "5"}])

@@ -19,6 +19,7 @@ from prebill.core.billing.inputs import BillingInputs, contract_inputs
 from prebill.core.billing.pricing import price
 from prebill.core.billing.segments import named_skips, segments, windows_of
 from prebill.core.billing.tax import taxed
+from prebill.core.billing.terms import EVERY_CHARGE
 from prebill.core.calendar import Period
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, SKIPS
 
@@ -99,23 +100,24 @@ def unbilled_terms(expected: Billed, billed: Billed) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame, SKIPS
-        Reason ``no_subscription`` where the contract has no draft at all, else
+        One row a contract and charge. The reason is that of the contract's skip of every charge
+        (``no_subscription``, ``unknown_plan``, …) where there is one, else
         ``not_in_subscription``.
     """
     named = ["contract_id", "charge_id"]
-    due = expected.drafts.select("draft_id", "contract_id", "period").join(
-        expected.lines.select("draft_id", "charge_id"), on="draft_id"
+    contracts = expected.drafts.select("draft_id", "contract_id", "period")
+    due = contracts.join(expected.lines.select("draft_id", "charge_id"), on="draft_id")
+    drafts = billed.drafts.select("draft_id", "contract_id")
+    drafted = drafts.join(billed.lines.select("draft_id", "charge_id"), on="draft_id")
+    done = pl.concat([drafted.select(named), billed.skips.select(named)])
+    reasons = (
+        billed.skips.filter(pl.col("charge_id") == EVERY_CHARGE)
+        .select("contract_id", "subscription_id", "reason")
+        .unique("contract_id", keep="first", maintain_order=True)
     )
-    have = billed.drafts.select("draft_id", "contract_id")
-    done = have.join(billed.lines.select("draft_id", "charge_id"), on="draft_id").select(named)
-    absent = due.join(pl.concat([done, billed.skips.select(named)]), on=named, how="anti")
-    drafted = have.select("contract_id", has_draft=pl.lit(value=True)).unique()
-    reason = (
-        pl.when(pl.col("has_draft").is_null())
-        .then(pl.lit("no_subscription"))
-        .otherwise(pl.lit("not_in_subscription"))
+    absent = due.unique(named).join(done, on=named, how="anti")
+    reasoned = absent.join(reasons, on="contract_id", how="left").with_columns(
+        pl.col("reason").fill_null("not_in_subscription"),
+        pl.col("subscription_id").fill_null(""),
     )
-    reasoned = absent.join(drafted, on="contract_id", how="left").with_columns(
-        reason=reason, subscription_id=pl.lit("")
-    )
-    return SKIPS.conform(reasoned.unique(named)).sort(SKIPS.key)
+    return SKIPS.conform(reasoned).sort(SKIPS.key)
