@@ -51,6 +51,8 @@ def release(
     actor: str,
     expected_version: int,
     reason: str = "",
+    *,
+    note: str = "",
 ) -> Resolved:
     """Issue the draft of a case as it is.
 
@@ -65,7 +67,7 @@ def release(
     """
     with opened.store.transaction() as tx:
         case = tx.get("cases", case_id=case_id)
-        verdict = _Verdict("release", actor, reason or "confirmed")
+        verdict = _Verdict("release", actor, reason or "confirmed", note)
         _record(tx, case, verdict, expected_version)
         if case["kind"] == "gap":
             return Resolved(case_id, case["draft_id"], case["draft_version"], "released")
@@ -77,7 +79,13 @@ def release(
 
 
 def reject(
-    opened: Installation, case_id: str, actor: str, expected_version: int, reason: str
+    opened: Installation,
+    case_id: str,
+    actor: str,
+    expected_version: int,
+    reason: str,
+    *,
+    note: str = "",
 ) -> Resolved:
     """Void the draft of a case; it is not issued. The reason is kept and becomes a label.
 
@@ -92,7 +100,7 @@ def reject(
         raise InputError("a rejection needs a reason")
     with opened.store.transaction() as tx:
         case = tx.get("cases", case_id=case_id)
-        _record(tx, case, _Verdict("reject", actor, reason), expected_version)
+        _record(tx, case, _Verdict("reject", actor, reason, note), expected_version)
         if case["kind"] == "gap":
             return Resolved(case_id, case["draft_id"], case["draft_version"], "rejected")
         draft = _waiting_draft(tx, case)
@@ -108,6 +116,7 @@ def correct(
     *,
     correction: dict[str, Any],
     reason: str = "",
+    note: str = "",
 ) -> Resolved:
     """Correct at the source, draft again, judge again; what is clean then is issued.
 
@@ -129,7 +138,7 @@ def correct(
         _require_seen(case, expected_version)
         draft = _waiting_draft(tx, case)
     again = recompute(opened, draft, made, now_at=datetime.now(UTC), actor=actor)
-    verdict = _Verdict("correct", actor, reason or made.kind, made)
+    verdict = _Verdict("correct", actor, reason or made.kind, note, made)
     with opened.store.transaction() as tx:
         _record(tx, case, verdict, expected_version)
         _waiting_draft(tx, case)
@@ -143,6 +152,7 @@ class _Verdict:
     verdict: Verdict
     actor: str
     reason: str
+    note: str = ""
     correction: Correction | None = None
 
 
@@ -227,6 +237,7 @@ def _record(tx: Tx, case: Row, verdict: _Verdict, expected_version: int) -> None
         case,
         verdict=verdict.verdict,
         reason=verdict.reason,
+        note=verdict.note,
         correction=correction,
         actor=verdict.actor,
     )
