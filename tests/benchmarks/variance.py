@@ -145,10 +145,17 @@ def inject(
         faults[draft.head["invoice_id"]] = name
     altered = pl.Series("invoice_id", [i for i in chosen if i in faults])
     heads_frame = INVOICES.conform(pl.DataFrame(new_heads, schema_overrides=dict(INVOICES.schema)))
-    lines_frame = pl.DataFrame(new_lines).with_columns(pl.col("quantity", "unit_price").cast(DECIMAL))
+    lines_frame = pl.DataFrame(new_lines).with_columns(
+        pl.col("quantity", "unit_price").cast(DECIMAL)
+    )
     return Books(
         pl.concat([invoices.filter(~pl.col("invoice_id").is_in(altered.implode())), heads_frame]),
-        pl.concat([lines.filter(~pl.col("invoice_id").is_in(altered.implode())), INVOICE_LINES.conform(lines_frame)]),
+        pl.concat(
+            [
+                lines.filter(~pl.col("invoice_id").is_in(altered.implode())),
+                INVOICE_LINES.conform(lines_frame),
+            ]
+        ),
     ), faults
 
 
@@ -235,7 +242,11 @@ def main() -> None:
         by_fault = everything.filter(pl.col("fault").is_not_null()).group_by("fault")
         held = (pl.col("action") == "hold").mean().round(2)
         stopped = (pl.col("action") != "release").mean().round(2)
-        print(by_fault.agg(pl.len(), median_score=pl.col("score").median().round(4), held=held, stopped=stopped).sort("fault"))
+        print(
+            by_fault.agg(
+                pl.len(), median_score=pl.col("score").median().round(4), held=held, stopped=stopped
+            ).sort("fault")
+        )
 
 
 if __name__ == "__main__":

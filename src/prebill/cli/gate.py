@@ -19,7 +19,9 @@ def score(
     train_before: Annotated[
         str | None, typer.Option(help="Fit on invoices before this day, YYYY-MM-DD.")
     ] = None,
-    gaps: Annotated[Path | None, typer.Option(help="Expected but absent invoices and lines.")] = None,
+    gaps: Annotated[
+        Path | None, typer.Option(help="Expected but absent invoices and lines.")
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="One HTML file to forward.")] = None,
     policy: Annotated[Path | None, typer.Option(help="Policy text instead of the default.")] = None,
 ) -> None:

@@ -27,6 +27,7 @@ from prebill.core.scoring.scene import scene_of
 from prebill.core.scoring.scorer import Scored, score_scene
 from prebill.core.scoring.usage import usage_days
 from prebill.workflows.gate_files import QUARANTINE, Loaded, load
+from prebill.workflows.gate_report import report_html
 
 SEED: Final = 20260101
 #: Broken rows that the terminal names one by one; all of them are in the file.
@@ -140,6 +141,12 @@ def write_broken(broken: pl.DataFrame, out: Path) -> Path | None:
     path = out.with_name(f"{out.stem}.quarantine.csv")
     write(broken, path)
     return path
+
+
+def write_report(result: GateResult, path: Path) -> None:
+    """Write the HTML report."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(report_html(result), encoding="utf-8")
 
 
 def load_models(folder: Path) -> Models:

@@ -1,6 +1,4 @@
-"""A policy: YAML text, parsed strictly, hashed canonically. Text changes keep the hash, meaning
-changes don't.
-"""
+"""A policy: YAML text, parsed strictly; its hash follows the meaning, not comments and order."""
 
 import hashlib
 import json

@@ -128,9 +128,7 @@ def with_money(drafts: pl.DataFrame, findings: pl.DataFrame, terms: Terms) -> pl
     saved = expected_loss_minor(over, _ppm(pl.col("p_error") * terms.cost_over)) + (
         expected_loss_minor(under, _ppm(pl.col("p_error") * terms.cost_under))
     )
-    unpaid = expected_loss_minor(
-        pl.col("total_minor").clip(0), _ppm(pl.col("p_never"))
-    )
+    unpaid = expected_loss_minor(pl.col("total_minor").clip(0), _ppm(pl.col("p_never")))
     exponent = pl.col("currency").replace_strict(
         CURRENCY_EXPONENTS, default=2, return_dtype=pl.Float64
     )
@@ -180,4 +178,3 @@ def reasons_json(findings: pl.DataFrame) -> pl.DataFrame:
 def _ppm(probability: pl.Expr) -> pl.Expr:
     """A probability, or a cost share of one, rounded to millionths."""
     return (probability.fill_null(0.0).clip(0.0, 100.0) * PPM).round(0).cast(pl.Int64)
-

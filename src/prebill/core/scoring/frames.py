@@ -91,25 +91,24 @@ def settle(inputs: ScoringInputs) -> ScoringInputs:
     last_on: date | None = drafts["issued_on"].max()  # type: ignore[assignment]
     ids = drafts.select("invoice_id")
     history = INVOICES.conform(inputs.history.invoices).join(ids, on="invoice_id", how="anti")
-    payments, credits = PAYMENTS.conform(inputs.payments), CREDIT_NOTES.conform(inputs.credit_notes)
+    payments = PAYMENTS.conform(inputs.payments)
+    credited = CREDIT_NOTES.conform(inputs.credit_notes)
     usage = USAGE_DAYS.conform(inputs.usage_days)
     if last_on is not None:
         history = history.filter(pl.col("issued_on") < last_on)
         payments = payments.filter(pl.col("paid_on") < last_on)
-        credits = credits.filter(pl.col("issued_on") < last_on)
+        credited = credited.filter(pl.col("issued_on") < last_on)
         usage = usage.filter(pl.col("used_on") <= last_on)
     lines = INVOICE_LINES.conform(inputs.history.lines).join(
         history.select("invoice_id"), on="invoice_id", how="semi"
     )
     own_lines = INVOICE_LINES.conform(inputs.drafts.lines).join(ids, on="invoice_id", how="semi")
     return ScoringInputs(
-        history=Books(
-            history.sort("issued_on", "invoice_id"), lines.sort("invoice_id", "line_id")
-        ),
+        history=Books(history.sort("issued_on", "invoice_id"), lines.sort("invoice_id", "line_id")),
         drafts=Books(drafts, own_lines.sort("invoice_id", "line_id")),
         customers=CUSTOMERS.conform(inputs.customers),
         payments=payments.join(ids, on="invoice_id", how="anti"),
-        credit_notes=credits.join(ids, on="invoice_id", how="anti"),
+        credit_notes=credited.join(ids, on="invoice_id", how="anti"),
         usage_days=usage,
         agreements=inputs.agreements,
     )

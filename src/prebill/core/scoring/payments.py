@@ -34,13 +34,13 @@ def payment_figures(inputs: ScoringInputs, models: Models) -> PaymentFigures:
     Returns
     -------
     PaymentFigures
-        ``figures`` has ``invoice_id, p_late, days_late_p10, days_late_p50, days_late_p90, p_never``.
+        ``figures`` has ``invoice_id, p_late, days_late_p10, _p50, _p90, p_never``.
     """
     drafts = inputs.drafts.invoices
     try:
         risk = models.payment_risk or PaymentRisk(Rung.PRIOR, 0.0)
         figures = risk.predict(_features(inputs))
-    except Exception as error:  # noqa: BLE001 - recorded as a note; the stated prior answers
+    except Exception as error:
         note = f"payment model failed, a stated prior answers: {type(error).__name__}: {error}"
         return PaymentFigures(predict_prior(drafts), {"payment_risk": "rule"}, [note])
     versions = {} if models.payment_risk else {"payment_risk": "rule"}

@@ -10,6 +10,7 @@ from prebill.core.scoring.features import (
     invariants,
     line_mix,
     quantity,
+    treatment,
     usage_shape,
     variance,
 )
@@ -21,6 +22,7 @@ FEATURES: Final[dict[str, str]] = {
     "known": "earlier invoices of the series that the comparison rests on, at most 8",
     **variance.FEATURES,
     **invariants.FEATURES,
+    **treatment.FEATURES,
     **line_mix.FEATURES,
     **{f"usage_{name}": meaning for name, meaning in usage_shape.FEATURES.items()},
 }
@@ -43,9 +45,11 @@ def scene_of(inputs: ScoringInputs, forest: Forest | None = None) -> Scene:
     own = facts.join(rows.select("invoice_id"), on="invoice_id", how="semi")
     lines = invariants.profile(facts, own)
     lines = invariants.line_features(lines, lines.filter(~pl.col("is_draft")))
+    constants = invariants.features(lines)
     parts = (
         _variance(rows, variance.measures(books, quantity.line_shifts(facts))),
-        invariants.features(rows, lines, books, settled.customers),
+        constants,
+        treatment.features(rows, constants, books, settled.customers),
         line_mix.features(books, line_mix.profile(books, rows)),
     )
     for part in parts:

@@ -107,7 +107,7 @@ def _judge(detector: Detector, scene: Scene) -> Judged:
     """Ask one detector; what it raises becomes a finding on every draft, never a silent pass."""
     try:
         return detector.judge(scene)
-    except Exception as error:  # noqa: BLE001 - fail closed: recorded as a finding on each draft
+    except Exception as error:
         reason = f"{type(error).__name__}: {error}"[:300]
         findings = scene.drafts.select(
             "invoice_id",

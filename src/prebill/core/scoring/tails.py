@@ -89,14 +89,33 @@ def surprise_of(tail: pl.Series) -> pl.Series:
     return -(1.0 - tail).clip(RAREST, 1.0).log10()
 
 
-def rarity(frame: pl.DataFrame, statistic: str) -> pl.Series:
+def rarity(frame: pl.DataFrame, statistic: str, *, stated: float | None = None) -> pl.Series:
     """Tail of an exact deviation: how rarely one at least as large happened before.
 
-    A row without deviation has tail 0, however rare deviations are. Beyond the largest deviation
-    of the past the tail goes on as an exponential of those that happened.
+    Parameters
+    ----------
+    frame : pl.DataFrame
+        ``is_draft`` and ``statistic`` (0: no deviation, null: nothing to compare with).
+    statistic : str
+        Column.
+    stated : float or None
+        Tail of a deviation where too few rows are known to say how rare it is.
+
+    Returns
+    -------
+    pl.Series, Float64
+        A row without deviation has tail 0, however rare deviations are. Beyond the largest
+        deviation of the past the tail goes on as an exponential of those that happened. Null where
+        nothing is known.
     """
     values = frame[statistic].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    past = values[(~frame["is_draft"]).to_numpy() & ~np.isnan(values)]
+    is_known = ~np.isnan(values)
+    past = values[(~frame["is_draft"]).to_numpy() & is_known]
+    if len(past) < LEAST_PAST:
+        past = values[is_known]
+    if len(past) < LEAST_PAST:
+        few = np.where(values > 0, np.nan if stated is None else stated, np.nan)
+        return pl.Series(statistic, few).fill_nan(None)
     ordered = np.sort(past)
     above = len(ordered) - np.searchsorted(ordered, values * (1 - 1e-9), side="left")
     # One unseen case is granted to the past, so that a short history claims little.
@@ -104,10 +123,10 @@ def rarity(frame: pl.DataFrame, statistic: str) -> pl.Series:
     happened = past[past > 0]
     if len(happened) >= LEAST_DEVIATIONS:
         start = float(np.median(happened))
-        spread = max(float(happened[happened > start].mean()) - start, 1e-12)
+        beyond = happened[happened > start]
+        spread = max(float(beyond.mean()) - start, 1e-12) if len(beyond) else 1e-12
         rate = len(happened) / 2 / (len(ordered) + 2.0)
-        beyond = rate * np.exp(-(values - start) / spread)
-        share = np.where(values > ordered[-1], np.minimum(share, beyond), share)
-    share = np.clip(share, RAREST, 1.0)
-    tail = np.where(values > 0, 1.0 - share, 0.0)
-    return pl.Series(statistic, np.where(np.isnan(values), np.nan, tail)).fill_nan(None)
+        continued = rate * np.exp(-np.maximum(values - start, 0.0) / spread)
+        share = np.where(values > ordered[-1], np.minimum(share, continued), share)
+    tail = np.where(values > 0, 1.0 - np.clip(share, RAREST, 1.0), 0.0)
+    return pl.Series(statistic, np.where(is_known, tail, np.nan)).fill_nan(None)

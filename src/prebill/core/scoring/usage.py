@@ -36,4 +36,4 @@ def usage_days(events: pl.DataFrame) -> pl.DataFrame:
         )
         .sort("customer_id", "meter", "source", "used_on")
     )
-    return USAGE_DAYS.conform(days.cast(dict(USAGE_DAYS.schema)))
+    return USAGE_DAYS.conform(days.cast(USAGE_DAYS.schema))

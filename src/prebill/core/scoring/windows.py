@@ -59,7 +59,7 @@ def latest_values(
     Returns
     -------
     Latest
-        Row i belongs to row i of ``keys``; ``count`` is the number of rows found, at most ``count``.
+        Row i belongs to row i of ``keys``; its ``count`` is the number of rows found.
     """
     ordered = history.sort(by, "issued_on", maintain_order=True).with_row_index("position")
     ordered = ordered.with_columns(
@@ -91,6 +91,31 @@ def latest_values(
         taken = values[place] if len(values) else np.full(place.shape, np.nan)
         matrices[name] = np.where(is_there, taken, np.nan)
     return Latest(matrices, is_there.sum(axis=1))
+
+
+def join_earlier(rows: pl.DataFrame, known: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Join each row with the latest known one of its group dated strictly before its day.
+
+    Parameters
+    ----------
+    rows, known : pl.DataFrame
+        Both with ``issued_on`` and ``by``. Of several known rows of a day the last one counts.
+    by : list of str
+        Group.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``rows`` by issue date, with the columns of ``known`` (null: nothing earlier).
+    """
+    return rows.sort("issued_on", maintain_order=True).join_asof(
+        known.sort("issued_on", maintain_order=True),
+        on="issued_on",
+        by=by,
+        strategy="backward",
+        allow_exact_matches=False,
+        check_sortedness=False,
+    )
 
 
 def row_median(values: Matrix) -> Matrix:

@@ -11,14 +11,14 @@ def money_text(amount_minor: pl.Expr, currency: pl.Expr) -> pl.Expr:
     Examples
     --------
     >>> frame = pl.DataFrame({"a": [-123456, 500], "c": ["EUR", "JPY"]})
-    >>> frame.select(money_text(pl.col("a"), pl.col("c")))["a"].to_list()
+    >>> frame.select(text=money_text(pl.col("a"), pl.col("c")))["text"].to_list()
     ['-1,234.56 EUR', '500 JPY']
     """
     exponent = currency.replace_strict(CURRENCY_EXPONENTS, default=2, return_dtype=pl.Int64)
     digits = amount_minor.abs().cast(pl.String).str.zfill(exponent + 1)
     whole = digits.str.head(digits.str.len_chars().cast(pl.Int64) - exponent)
-    fraction = pl.when(exponent > 0).then(pl.lit(".") + digits.str.tail(exponent)).otherwise(
-        pl.lit("")
+    fraction = (
+        pl.when(exponent > 0).then(pl.lit(".") + digits.str.tail(exponent)).otherwise(pl.lit(""))
     )
     sign = pl.when(amount_minor < 0).then(pl.lit("-")).otherwise(pl.lit(""))
     return pl.concat_str(sign, _grouped(whole), fraction, pl.lit(" "), currency)

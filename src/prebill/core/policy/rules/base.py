@@ -72,8 +72,7 @@ def text(settings: Mapping[str, object], name: str, rule_id: str) -> str:
 def texts(settings: Mapping[str, object], name: str, rule_id: str) -> list[str]:
     """Read a list of texts that is not empty."""
     value = settings.get(name)
-    is_list = isinstance(value, list) and value and all(isinstance(item, str) for item in value)
-    if not is_list:
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
         message = f"{rule_id}: {name} must be a list of texts, not {value!r}"
         raise PolicyError(message, where=rule_id, setting=name)
-    return [str(item) for item in value]  # type: ignore[union-attr]
+    return [str(item) for item in value]

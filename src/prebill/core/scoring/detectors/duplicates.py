@@ -16,6 +16,8 @@ from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import estimated_minor, money_text, over_under, percent_text
 
 WORTH_SAYING: Final = 0.95
+#: Tail of a twin where the past is too short to ask how often twins are right.
+STATED: Final = 0.99
 #: A twin issued within so many days is a duplicate; further apart it is a recurring amount.
 TWIN_DAYS: Final = 20
 
@@ -24,7 +26,7 @@ def judge(scene: Scene) -> Judged:
     """Judge each invoice's likeness to others and of its lines to each other."""
     rows = _with_twins(scene)
     frame = rows.with_columns(
-        twin_tail=rarity(rows, "twin"),
+        twin_tail=rarity(rows, "twin", stated=STATED),
         line_tail=rarity(rows, "duplicate_share"),
     )
     tail = frame.select(tail=pl.max_horizontal("twin_tail", "line_tail"))["tail"]
@@ -94,13 +96,15 @@ def _twins(drafts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _lines(scene: Scene, drafts: pl.DataFrame) -> pl.DataFrame:
-    rare = drafts.filter(
-        pl.col("duplicate_share") > 0, pl.col("line_tail") >= WORTH_SAYING
-    ).select("invoice_id", "currency", "duplicate_share", score="line_tail")
+    rare = drafts.filter(pl.col("duplicate_share") > 0, pl.col("line_tail") >= WORTH_SAYING).select(
+        "invoice_id", "currency", "duplicate_share", score="line_tail"
+    )
     doubled = (
         scene.lines.filter(pl.col("amount") != 0)
         .join(rare, on="invoice_id")
-        .group_by("invoice_id", "currency", "duplicate_share", "score", "product", "quantity", "amount")
+        .group_by(
+            "invoice_id", "currency", "duplicate_share", "score", "product", "quantity", "amount"
+        )
         .agg(ids=pl.col("line_id").sort(), copies=pl.len())
         .filter(pl.col("copies") > 1)
         .with_columns(extra=pl.col("amount") * (pl.col("copies") - 1))

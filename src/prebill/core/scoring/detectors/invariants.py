@@ -24,6 +24,8 @@ STATISTICS: Final = (
     *("rate_unseen", "rate_own", "rate_unseen_lines", "rate_own_lines"),
     *("discount_share", "currency_off", "sums", "line_sums"),
 )
+#: What is wrong whatever the past was, where the past is too short to ask.
+STATED: Final = {"sums": 0.99}
 #: Deviations rarer than this are said.
 WORTH_SAYING: Final = 0.97
 _LINE_REASONS: Final = (
@@ -35,7 +37,10 @@ _LINE_REASONS: Final = (
 
 def judge(scene: Scene) -> Judged:
     """Judge each invoice's constants."""
-    rarities = [rarity(scene.rows, name).alias(f"{name}_tail") for name in STATISTICS]
+    rarities = [
+        rarity(scene.rows, name, stated=STATED.get(name)).alias(f"{name}_tail")
+        for name in STATISTICS
+    ]
     frame = scene.rows.with_columns(*rarities)
     tail = frame.select(tail=pl.max_horizontal(f"{name}_tail" for name in STATISTICS))["tail"]
     drafts = frame.filter("is_draft")

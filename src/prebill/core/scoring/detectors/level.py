@@ -41,9 +41,9 @@ def statistic(scene: Scene) -> pl.Series:
         tail = calibrated(rows, name, within="regime")
         summed = summed + surprise_of(tail).fill_null(0.0)
     can_judge = pl.any_horizontal(pl.col(rows.columns[2:]).is_not_null())
-    return rows.with_columns(summed).select(
-        statistic=pl.when(can_judge).then(pl.col("statistic"))
-    )["statistic"]
+    return rows.with_columns(summed).select(statistic=pl.when(can_judge).then(pl.col("statistic")))[
+        "statistic"
+    ]
 
 
 def judge(scene: Scene) -> Judged:

@@ -7,7 +7,12 @@ import polars as pl
 from prebill.core.scoring.detectors.base import Scene
 
 _MONEY: Final = pl.Schema(
-    {"invoice_id": pl.String, "meter": pl.String, "metered_minor": pl.Float64, "line_ids": pl.String}
+    {
+        "invoice_id": pl.String,
+        "meter": pl.String,
+        "metered_minor": pl.Float64,
+        "line_ids": pl.String,
+    }
 )
 
 
@@ -16,6 +21,8 @@ def with_money(scene: Scene, usage: pl.DataFrame) -> pl.DataFrame:
 
     Parameters
     ----------
+    scene : Scene
+        Names the drafts and, with agreements, their metered lines.
     usage : pl.DataFrame
         Rows of ``Scene.usage`` of drafts.
 

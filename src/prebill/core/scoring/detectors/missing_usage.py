@@ -1,4 +1,4 @@
-"""Missing usage: a meter that fell silent, lost days, or sent fewer records than it ordinarily does.
+"""Missing usage: a meter that fell silent, lost days, or sent fewer records than ordinarily.
 
 Judged on days and record counts, never on totals alone: a customer may well use less.
 """
@@ -25,7 +25,7 @@ def judge(scene: Scene) -> Judged:
     expected = pl.col("usual_records") >= LEAST_RECORDS
     lost = pl.max_horizontal(
         pl.col("silence"),
-        # Fewer records count in full only beside silent days: a rate limit or a quiet month isn't loss.
+        # Fewer records count only beside silent days: a quiet month isn't loss.
         pl.when(silent).then(1 - (-pl.col("fewer_records")).exp()).otherwise(0.0),
     )
     usage = scene.usage.with_columns(
@@ -34,9 +34,7 @@ def judge(scene: Scene) -> Judged:
         )
     )
     usage = usage.with_columns(tail=rarity(usage, "lost"))
-    said = usage.filter(
-        "is_draft", pl.col("lost") > 0, pl.col("tail") >= WORTH_SAYING
-    )
+    said = usage.filter("is_draft", pl.col("lost") > 0, pl.col("tail") >= WORTH_SAYING)
     return Judged(tail_by_invoice(scene, usage), _findings(scene, said))
 
 
@@ -48,9 +46,7 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
     ).with_columns(
         usual_days=(pl.col("usual_active_share") * pl.col("window_days")).round(0).cast(pl.Int64),
         amount_minor=estimated_minor(
-            pl.when(pl.col("active_days") > 0).then(
-                -pl.col("metered_minor") * (1 / present - 1)
-            )
+            pl.when(pl.col("active_days") > 0).then(-pl.col("metered_minor") * (1 / present - 1))
         ),
     )
     money = pl.when(pl.col("amount_minor").is_not_null()).then(
@@ -64,7 +60,9 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
             score="tail",
             code=pl.lit("usage_missing"),
             expected=pl.concat_str(pl.col("usual_days"), pl.lit(" days with usage")),
-            evidence=pl.concat_str(pl.lit("last usage "), pl.col("last_used_on"), ignore_nulls=True),
+            evidence=pl.concat_str(
+                pl.lit("last usage "), pl.col("last_used_on"), ignore_nulls=True
+            ),
             text=pl.concat_str(
                 pl.col("meter"),
                 pl.lit(" has usage on "),

@@ -77,12 +77,16 @@ def _by_contract(agreements: Agreements) -> pl.DataFrame:
         ),
     )
     found = pl.concat([GAPS.conform(invoices), GAPS.conform(lines)])
-    return found.group_by(GAPS.key, maintain_order=True).agg(
-        pl.col("invoice_id", "currency").first(),
-        pl.col("expected_minor").sum(),
-        pl.col("score").max(),
-        pl.col("text").first(),
-    ).select(GAPS.names)
+    return (
+        found.group_by(GAPS.key, maintain_order=True)
+        .agg(
+            pl.col("invoice_id", "currency").first(),
+            pl.col("expected_minor").sum(),
+            pl.col("score").max(),
+            pl.col("text").first(),
+        )
+        .select(GAPS.names)
+    )
 
 
 def _by_cadence(scene: Scene) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Repeated usage: a batch sent again under new ids, seen by events of equal instant and quantity."""
+"""Repeated usage: a batch sent again under new ids; instants and quantities are equal."""
 
 from typing import Final
 
@@ -32,7 +32,7 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
     money = pl.when(pl.col("amount_minor").is_not_null()).then(
         pl.concat_str(pl.lit("; "), over_under(pl.col("amount_minor"), pl.col("currency")))
     )
-    times = (pl.col("quantity") / (pl.col("quantity") - pl.col("repeated_quantity")).clip(1e-9))
+    times = pl.col("quantity") / (pl.col("quantity") - pl.col("repeated_quantity")).clip(1e-9)
     return findings_of(
         priced.select(
             "invoice_id",

@@ -28,9 +28,7 @@ def judge(scene: Scene) -> Judged:
     ordinary = pl.col("usual_daily").exp() - 1
     actual = pl.col("quantity") / pl.col("window_days").clip(1)
     priced = with_money(scene, said).with_columns(
-        amount_minor=estimated_minor(
-            pl.col("metered_minor") * (1 - ordinary / actual.clip(1e-9))
-        )
+        amount_minor=estimated_minor(pl.col("metered_minor") * (1 - ordinary / actual.clip(1e-9)))
     )
     findings = findings_of(
         priced.select(

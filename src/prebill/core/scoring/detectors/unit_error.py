@@ -31,10 +31,14 @@ def judge(scene: Scene) -> Judged:
 
 def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
     ordinary = (pl.col("usual_daily").exp() - 1) * pl.col("window_days")
-    priced = with_money(scene, said).with_columns(ordinary=ordinary).with_columns(
-        amount_minor=estimated_minor(
-            pl.col("metered_minor")
-            * (1 - pl.col("ordinary") / pl.col("quantity").clip(1e-9)).clip(0.0)
+    priced = (
+        with_money(scene, said)
+        .with_columns(ordinary=ordinary)
+        .with_columns(
+            amount_minor=estimated_minor(
+                pl.col("metered_minor")
+                * (1 - pl.col("ordinary") / pl.col("quantity").clip(1e-9)).clip(0.0)
+            )
         )
     )
     money = pl.when(pl.col("amount_minor").is_not_null()).then(

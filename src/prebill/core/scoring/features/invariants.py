@@ -1,4 +1,4 @@
-"""What does not change on ordinary invoices: rate, tax share, discount share, currency, sums.
+"""What does not change on the lines of ordinary invoices: rate, discount, tax code.
 
 Each feature is the money-weighted size of a deviation, 0 when the invoice keeps to its own past
 and null where there is nothing to compare with. A forest hardly sees such columns, because they
@@ -11,7 +11,7 @@ import polars as pl
 
 from prebill.core.money import minor_factor
 from prebill.core.scoring.frames import Books
-from prebill.core.scoring.windows import latest_values, row_median
+from prebill.core.scoring.windows import join_earlier
 
 #: A rate read from a rounded amount is only as exact as the rounding of that amount.
 ROUNDING_MINOR: Final = 0.51
@@ -20,9 +20,7 @@ RATE_TOLERANCE: Final = 1e-6
 CHANGING_SHARE: Final = 0.25
 #: Correlation of deviations within an invoice.
 LINE_CORRELATION: Final = 0.1
-#: Own invoices that outvote the country's usual tax share.
-OWN_TAX_INVOICES: Final = 3
-#: Tax shares and discount shares closer than this are equal (rounding of small amounts).
+#: Discount shares closer than this are equal (rounding of small amounts).
 SHARE_TOLERANCE: Final = 0.002
 
 #: Feature → what it means.
@@ -31,11 +29,8 @@ FEATURES: Final[dict[str, str]] = {
     "rate_own": "share of the money priced off the customer's own last rate",
     "rate_unseen_lines": "surprise at so many lines with a rate never seen, in nats",
     "rate_own_lines": "surprise at so many lines off the customer's own last rate, in nats",
-    "tax_share": "tax share less the customer's own last, or its country's usual one",
     "tax_code": "share of the money whose tax code the customer never had for the product",
     "discount_share": "share of the money whose discount differs from the customer's own last",
-    "currency_off": "1 when the customer never had this currency, nor its entity for its country",
-    "sums": "subtotal, tax and total against the lines and each other, share of the total",
     "line_sums": "amounts against quantity times unit price, share of the subtotal",
 }
 
@@ -114,16 +109,8 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         .sort("issued_on")
     )
     anybody = own.group_by("product", "issued_on").agg(usual_rate=pl.col("own_rate").median())
-    wanted = keys.sort("issued_on")
-    for known, by in ((own, ["series", "product"]), (anybody.sort("issued_on"), ["product"])):
-        wanted = wanted.join_asof(
-            known,
-            on="issued_on",
-            by=by,
-            strategy="backward",
-            allow_exact_matches=False,
-            check_sortedness=False,
-        )
+    wanted = join_earlier(keys, own, ["series", "product"])
+    wanted = join_earlier(wanted, anybody, ["product"])
     seen = _first_seen(facts)
     return wanted.join(seen, on=["product", "rate_key"], how="left").select(
         *keys.columns,
@@ -189,30 +176,21 @@ def line_features(lines: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def features(
-    rows: pl.DataFrame, lines: pl.DataFrame, books: Books, countries: pl.DataFrame
-) -> pl.DataFrame:
-    """Deviations of whole invoices, as shares of the subtotal.
+def features(lines: pl.DataFrame) -> pl.DataFrame:
+    """Deviations of whole invoices, as shares of their lines' money.
 
     Parameters
     ----------
-    rows : pl.DataFrame
-        Invoices to judge, columns of ``books.invoices``.
     lines : pl.DataFrame
-        Their lines from :func:`line_features`.
-    books : Books
-        Every visible invoice, for the customer's own past tax share and currency.
-    countries : pl.DataFrame
-        ``CUSTOMERS``; only ``customer_id`` and ``country`` are read.
+        From :func:`line_features`.
 
     Returns
     -------
-    pl.DataFrame, one row per invoice
-        ``invoice_id``, the columns of ``FEATURES``, ``expected_tax_share``, ``tax_basis`` (own,
-        country), ``usual_currency``, ``sums_off_minor``.
+    pl.DataFrame, one row per invoice with lines
+        ``invoice_id``, the columns of ``FEATURES``, ``line_amount``, ``line_tax`` (minor units).
     """
     base = pl.max_horizontal(pl.col("amount").abs().sum(), pl.lit(1.0))
-    by_invoice = lines.group_by("invoice_id").agg(
+    return lines.group_by("invoice_id").agg(
         *surprises(lines, {"rate_unseen_lines": "off_unseen", "rate_own_lines": "off_own"}),
         rate_unseen=_share_off("off_unseen", base),
         rate_own=_share_off("off_own", base),
@@ -222,144 +200,11 @@ def features(
         line_amount=pl.col("amount").sum(),
         line_tax=pl.when(pl.col("tax").is_not_null().all()).then(pl.col("tax").sum()),
     )
-    frame = rows.join(by_invoice, on="invoice_id", how="left")
-    frame = _with_tax(frame, books, countries)
-    frame = _with_currency(frame, books, countries)
-    subtotal, tax = pl.col("subtotal_minor"), pl.col("tax_minor")
-    total = pl.col("total_minor").cast(pl.Float64)
-    sums_off = pl.max_horizontal(
-        (subtotal + tax - total).abs(),
-        (pl.col("line_amount") - subtotal).abs(),
-        (pl.col("line_tax") - tax).abs(),
-        pl.when(subtotal.is_null()).then((pl.col("line_amount") + pl.col("line_tax") - total).abs()),
-    )
-    # One minor unit a line is rounding, not an error of the sums.
-    tolerated = pl.when(sums_off > 2 + total.abs() * 1e-4).then(sums_off).otherwise(0.0)
-    return frame.select(
-        "invoice_id",
-        "rate_unseen",
-        "rate_own",
-        "rate_unseen_lines",
-        "rate_own_lines",
-        "tax_share",
-        "tax_code",
-        "discount_share",
-        "currency_off",
-        "line_sums",
-        "expected_tax_share",
-        "tax_basis",
-        "usual_currency",
-        sums=pl.when(sums_off.is_not_null()).then(
-            tolerated / pl.max_horizontal(total.abs(), pl.lit(1.0))
-        ),
-        sums_off_minor=pl.when(sums_off.is_not_null()).then(tolerated),
-    )
-
-
-def _with_tax(frame: pl.DataFrame, books: Books, customers: pl.DataFrame) -> pl.DataFrame:
-    """The tax share against the customer's own ordinary one, else that of its country's alike."""
-    share = (pl.col("tax_minor") / pl.col("subtotal_minor")).cast(pl.Float64)
-    is_known = pl.col("tax_minor").is_not_null() & (pl.col("subtotal_minor") > 0)
-    judged = _placed(frame, customers).with_columns(share=pl.when(is_known).then(share))
-    past = _placed(books.invoices, customers).filter(is_known).with_columns(share=share.round(3))
-    own = latest_values(
-        past.with_columns(by=pl.concat_str("customer_id", "entity", separator="|")),
-        judged.select(
-            as_of_on="issued_on", by=pl.concat_str("customer_id", "entity", separator="|")
-        ),
-        ["share"],
-        by="by",
-    )
-    usual = (
-        past.filter(pl.col("country").is_not_null())
-        .group_by("place", "issued_on")
-        .agg(country_share=pl.col("share").mode().min())
-        .sort("issued_on")
-    )
-    judged = (
-        judged.with_columns(
-            own_share=pl.Series("own", row_median(own["share"])).fill_nan(None),
-            own_count=pl.Series("count", own.count),
-        )
-        .sort("issued_on")
-        .join_asof(usual, on="issued_on", by="place", **_EARLIER)
-    )
-    # One or two own invoices may have been wrong themselves: the country's usual share excuses.
-    is_excused = (pl.col("own_count") < OWN_TAX_INVOICES) & (
-        (pl.col("share") - pl.col("country_share")).abs() <= SHARE_TOLERANCE
-    ).fill_null(value=False)
-    expected = pl.coalesce("own_share", "country_share")
-    deviation = (pl.col("share") - expected).abs()
-    is_off = deviation > SHARE_TOLERANCE + 1 / pl.col("subtotal_minor")
-    return judged.with_columns(
-        expected_tax_share=expected,
-        tax_basis=pl.when(pl.col("own_share").is_not_null())
-        .then(pl.lit("own"))
-        .when(pl.col("country_share").is_not_null())
-        .then(pl.lit("country")),
-        tax_share=pl.when(pl.col("share").is_not_null() & expected.is_not_null()).then(
-            pl.when(is_off & ~is_excused).then(deviation).otherwise(0.0)
-        ),
-    )
-
-
-def _placed(invoices: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
-    """Invoices with country, and ``place``: entity, country, region, business with a tax id."""
-    is_business = pl.col("tax_id").is_not_null() | pl.col("is_business").fill_null(value=False)
-    where = customers.select(
-        "customer_id",
-        "country",
-        alike=pl.concat_str(
-            pl.col("country"), pl.col("region").fill_null(""), is_business, separator="|"
-        ),
-    )
-    entity = pl.col("legal_entity").fill_null("")
-    return invoices.join(where, on="customer_id", how="left", maintain_order="left").with_columns(
-        entity=entity, place=pl.concat_str(entity, "alike", separator="|")
-    )
-
-
-def _with_currency(frame: pl.DataFrame, books: Books, countries: pl.DataFrame) -> pl.DataFrame:
-    """Whether the customer, or a new customer's country, never had this currency."""
-    past = books.invoices.join(
-        countries.select("customer_id", "country"), on="customer_id", how="left"
-    ).with_columns(entity=pl.col("legal_entity").fill_null(""))
-    own = past.group_by("customer_id", "currency").agg(own_on=pl.col("issued_on").min())
-    last = past.group_by("customer_id", "issued_on").agg(last_currency=pl.col("currency").last())
-    place = past.group_by("entity", "country", "currency").agg(
-        place_on=pl.col("issued_on").min()
-    )
-    any_place = past.group_by("entity", "country").agg(place_since=pl.col("issued_on").min())
-    judged = (
-        frame.join(own, on=["customer_id", "currency"], how="left")
-        .join(place, on=["entity", "country", "currency"], how="left", nulls_equal=True)
-        .join(any_place, on=["entity", "country"], how="left", nulls_equal=True)
-        .sort("issued_on")
-        .join_asof(last.sort("issued_on"), on="issued_on", by="customer_id", **_EARLIER)
-    )
-    day = pl.col("issued_on")
-    is_own = pl.col("last_currency").is_not_null()
-    never_own = (pl.col("own_on") >= day).fill_null(value=True)
-    never_here = (pl.col("place_on") >= day).fill_null(value=True)
-    return judged.with_columns(
-        usual_currency=pl.col("last_currency"),
-        currency_off=pl.when(is_own)
-        .then(never_own.cast(pl.Float64))
-        .when(pl.col("place_since") < day)
-        .then(never_here.cast(pl.Float64) * 0.5),
-    )
-
-
-_EARLIER: Final = {
-    "strategy": "backward",
-    "allow_exact_matches": False,
-    "check_sortedness": False,
-}
 
 
 def _first_seen(facts: pl.DataFrame) -> pl.DataFrame:
     """When a rate of a product was first billed, to whom, and first to somebody else."""
-    first = (
+    return (
         facts.group_by("product", "rate_key", "customer_id")
         .agg(on=pl.col("issued_on").min())
         .sort("on", "customer_id")
@@ -370,7 +215,6 @@ def _first_seen(facts: pl.DataFrame) -> pl.DataFrame:
             other_on=pl.col("on").get(1, null_on_oob=True),
         )
     )
-    return first
 
 
 def _discount() -> pl.Expr:
@@ -410,9 +254,7 @@ def surprises(lines: pl.DataFrame, columns: dict[str, str]) -> list[pl.Expr]:
         together = 1 + (count - 1) * LINE_CORRELATION
         ratio = (off * (share / usual).log() + clean.fill_null(0.0)) / together
         found.append(
-            pl.when(count > 0)
-            .then(pl.when(share > usual).then(ratio).otherwise(0.0))
-            .alias(name)
+            pl.when(count > 0).then(pl.when(share > usual).then(ratio).otherwise(0.0)).alias(name)
         )
     return found
 

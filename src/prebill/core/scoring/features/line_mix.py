@@ -9,13 +9,14 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.frames import Books
+from prebill.core.scoring.windows import join_earlier
 
 #: Feature → what it means.
 FEATURES: Final[dict[str, str]] = {
     "new_share": "money of products that the previous invoice lacked",
     "absent_share": "previous invoice's money of products that this one lacks",
     "duplicate_share": "money of lines that stand twice: product, quantity and amount",
-    "repeat_share": "money of lines that the previous invoice had with the same quantity and amount",
+    "repeat_share": "money of lines that the previous invoice had too, quantity and amount equal",
     "repeat_lines": "number of those lines",
     "line_count": "number of lines with money",
 }
@@ -37,19 +38,9 @@ def profile(books: Books, keys: pl.DataFrame) -> pl.DataFrame:
         ``invoice_id, previous_id``; null for the first invoice of a series.
     """
     past = books.invoices.select("series", "issued_on", previous_id="invoice_id")
-    return (
-        keys.select("invoice_id", "series", "issued_on")
-        .sort("issued_on")
-        .join_asof(
-            past.sort("issued_on", "previous_id"),
-            on="issued_on",
-            by="series",
-            strategy="backward",
-            allow_exact_matches=False,
-            check_sortedness=False,
-        )
-        .select("invoice_id", "previous_id")
-    )
+    wanted = keys.select("invoice_id", "series", "issued_on")
+    found = join_earlier(wanted, past.sort("previous_id"), ["series"])
+    return found.select("invoice_id", "previous_id")
 
 
 def features(books: Books, profile: pl.DataFrame) -> pl.DataFrame:

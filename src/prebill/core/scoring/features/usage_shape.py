@@ -134,16 +134,16 @@ def features(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
         repeated=pl.col("repeat") - pl.col("usual_repeat").fill_null(0.0),
         silence=(pl.col("usual_active_share") - pl.col("active_share")).clip(0.0),
         fewer_records=(pl.col("usual_records") - pl.col("records")).clip(0.0),
-        flatness=(
-            pl.col("usual_variation").clip(floor) / pl.col("variation").clip(floor)
-        ).log().clip(0.0),
+        flatness=(pl.col("usual_variation").clip(floor) / pl.col("variation").clip(floor))
+        .log()
+        .clip(0.0),
         jump=(pl.col("peak") - pl.col("usual_peak")).clip(0.0),
         largest=(pl.col("largest_share") - pl.col("usual_largest_share")).clip(0.0),
         level=pl.col("daily") - pl.col("usual_daily"),
     )
-    return against.select(
-        pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()
-    ).sort("invoice_id", "meter")
+    return against.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()).sort(
+        "invoice_id", "meter"
+    )
 
 
 def _windows(invoices: pl.DataFrame) -> pl.DataFrame:

@@ -106,7 +106,8 @@ def matrix_of(rows: pl.DataFrame, columns: tuple[str, ...]) -> npt.NDArray[np.fl
         message = f"features {', '.join(absent)} are absent: the model fits another version"
         raise ModelError(message, columns=absent)
     values = rows.select(pl.col(name).cast(pl.Float64).fill_null(0.0) for name in columns)
-    return np.clip(np.nan_to_num(values.to_numpy()), -1e6, 1e6).astype(np.float32)
+    clipped = np.clip(np.nan_to_num(values.to_numpy()), -1e6, 1e6)
+    return np.asarray(clipped, dtype=np.float32)
 
 
 def fit_forest(rows: pl.DataFrame, columns: tuple[str, ...], seed: int) -> Forest | None:

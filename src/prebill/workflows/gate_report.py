@@ -1,0 +1,186 @@
+"""The gate's report: one HTML file without scripts or links that a finance person can forward."""
+
+import html
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from prebill.core.money import format_minor
+
+if TYPE_CHECKING:
+    from prebill.workflows.gate import GateResult
+
+#: Stopped drafts written out; the rest is in the result file.
+SHOWN: Final = 200
+_STYLE: Final = """
+:root { color-scheme: light dark; --line: #8884; --hold: #b3261e; --review: #946200; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+table { border-collapse: collapse; width: 100% } caption { text-align: left; padding: .3rem 0 }
+th, td { text-align: left; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top } td.money, th.money { text-align: right; white-space: nowrap;
+  font-variant-numeric: tabular-nums }
+.hold { color: var(--hold); font-weight: 600 } .review { color: var(--review); font-weight: 600 }
+ul { margin: 0; padding-left: 1.1rem } .quiet { opacity: .75; font-size: .9rem }
+@media print { body { max-width: none; margin: 0 } }
+"""
+
+
+def report_html(result: "GateResult") -> str:
+    """Write the report of a gate run."""
+    joined = result.scored.decisions.join(
+        result.inputs.drafts.invoices.select(
+            "invoice_id", "customer_id", "issued_on", "total_minor"
+        ),
+        on="invoice_id",
+    )
+    parts = [
+        _head(joined),
+        _money_lines(joined),
+        _stopped(joined),
+        _gaps(result.scored.gaps),
+        _left_out(result),
+        _foot(result),
+    ]
+    body = "\n".join(parts)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>Prebill: drafts judged</title><style>{_STYLE}</style></head>\n"
+        f"<body>\n{body}\n</body></html>\n"
+    )
+
+
+def _head(drafts: pl.DataFrame) -> str:
+    days = drafts["issued_on"]
+    span = f"{days.min()}" if days.min() == days.max() else f"{days.min()} to {days.max()}"
+    counts = dict(drafts["action"].value_counts().iter_rows())
+    stopped = counts.get("hold", 0) + counts.get("review", 0)
+    return (
+        f"<h1>{drafts.height:,} draft invoices judged, {stopped:,} to look at before they go out"
+        f"</h1><p class=quiet>Issue date {_text(span)}. <b>hold</b>: do not send before it is "
+        "resolved; <b>review</b>: have one person look; everything else may be released.</p>"
+    )
+
+
+def _money_lines(drafts: pl.DataFrame) -> str:
+    """Drafted, released and stopped money by currency; currencies never meet in a sum."""
+    rows = []
+    for (currency,), part in drafts.partition_by("currency", as_dict=True).items():
+        totals = dict(part.group_by("action").agg(pl.col("total_minor").sum()).iter_rows())
+        cells = [format_minor(part["total_minor"].sum(), currency)]
+        cells += [format_minor(totals.get(a, 0), currency) for a in ("release", "review", "hold")]
+        cells.append(format_minor(part["expected_loss_minor"].sum(), currency))
+        rows.append([currency, *cells])
+    names = ["Currency", "Drafted", "Release", "Review", "Hold", "Expected loss"]
+    return "<h2>Money</h2>" + _table(names, sorted(rows), money_from=1)
+
+
+def _stopped(drafts: pl.DataFrame) -> str:
+    stopped = drafts.filter(pl.col("action") != "release")
+    if stopped.is_empty():
+        return "<h2>To look at</h2><p>Nothing.</p>"
+    ranked = stopped.sort(
+        pl.col("action") != "hold", "priority", descending=[False, True], nulls_last=True
+    )
+    rows = [_stopped_row(row) for row in ranked.head(SHOWN).iter_rows(named=True)]
+    more = ranked.height - SHOWN
+    note = f"<p class=quiet>{more:,} more are in the result file.</p>" if more > 0 else ""
+    names = ["Invoice", "Customer", "Total", "At stake", "Why"]
+    return (
+        "<h2>To look at, most money a reviewer's minute first</h2>"
+        + _table(names, rows, money_from=2, money_to=4, is_html=True)
+        + note
+    )
+
+
+def _stopped_row(row: dict[str, object]) -> list[str]:
+    reasons = json.loads(str(row["reasons"]))
+    lines = "".join(f"<li>{_text(_reason(reason))}</li>" for reason in reasons)
+    currency = str(row["currency"])
+    action = _text(row["action"])
+    return [
+        f'{_text(row["invoice_id"])}<br><span class="{action}">{action}</span>',
+        _text(row["customer_id"]),
+        _text(format_minor(int(str(row["total_minor"])), currency)),
+        _text(format_minor(int(str(row["expected_loss_minor"])), currency)),
+        f"<ul>{lines}</ul>",
+    ]
+
+
+def _reason(reason: dict[str, object]) -> str:
+    lines = reason["lines"]
+    named = ", ".join(lines) if isinstance(lines, list) else ""
+    where = f" (line{'s' if ',' in named else ''} {named})" if named else ""
+    return f"{reason['text']}{where}"
+
+
+def _gaps(gaps: pl.DataFrame) -> str:
+    if gaps.is_empty():
+        return ""
+    invoices = gaps.filter(pl.col("kind") == "invoice")
+    ranked = pl.concat([invoices, gaps.filter(pl.col("kind") != "invoice")]).head(SHOWN)
+    rows = [
+        [row["customer_id"], row["text"], format_minor(row["expected_minor"], row["currency"])]
+        for row in ranked.sort("kind", "score", descending=[False, True]).iter_rows(named=True)
+    ]
+    return (
+        f"<h2>Expected and absent: {invoices.height:,} invoices, "
+        f"{gaps.height - invoices.height:,} lines</h2>"
+        + _table(["Customer", "What", "Ordinary amount"], rows, money_from=2)
+    )
+
+
+def _left_out(result: "GateResult") -> str:
+    items = "".join(f"<li>{_text(note)}</li>" for note in result.notes)
+    broken = (
+        f"<p>{result.broken.height:,} broken values were put aside; each is named with file, line "
+        "and rule in the quarantine file beside the result.</p>"
+        if result.broken.height
+        else ""
+    )
+    return f"<h2>Left out</h2>{broken}<ul>{items or '<li>nothing</li>'}</ul>"
+
+
+def _foot(result: "GateResult") -> str:
+    history = result.inputs.history.invoices
+    versions = result.scored.decisions["model_versions"].unique().to_list()
+    shown = ", ".join(
+        f"{name} {str(version)[:12]}" for name, version in json.loads(versions[0]).items()
+    )
+    return (
+        f"<p class=quiet>Compared with {history.height:,} past invoices. P(error) is a stated "
+        f"prior updated by how unusual a draft is, until reviewers' verdicts teach it. Policy "
+        f"{_text(result.policy.name)} {result.policy.digest[:12]}; models: {_text(shown)}.</p>"
+    )
+
+
+def _table(
+    names: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    money_from: int,
+    money_to: int | None = None,
+    is_html: bool = False,
+) -> str:
+    last = len(names) if money_to is None else money_to
+
+    def kind(index: int) -> str:
+        return " class=money" if money_from <= index < last else ""
+
+    head = "".join(f"<th{kind(i)}>{_text(name)}</th>" for i, name in enumerate(names))
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{kind(i)}>{cell if is_html else _text(cell)}</td>" for i, cell in enumerate(row)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))

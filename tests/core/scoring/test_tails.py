@@ -1,0 +1,105 @@
+"""Tails, windows and words."""
+
+import doctest
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from prebill.core.money import CURRENCY_EXPONENTS, format_minor
+from prebill.core.scoring import tails, windows, words
+from prebill.core.scoring.tails import RAREST, calibrated, rarity, survival
+from prebill.core.scoring.windows import latest_values, row_deviation, row_median, trailing_median
+
+
+@pytest.mark.parametrize("module", [tails, windows, words], ids=lambda module: module.__name__)
+def test_examples_run(module: object) -> None:
+    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
+
+
+def test_tails_of_the_past_are_uniform() -> None:
+    past = np.random.default_rng(1).normal(size=5000)
+    share = survival(past, past)
+    assert pytest.approx(share.mean(), abs=0.01) == 0.5
+    assert pytest.approx((share <= 0.05).mean(), abs=0.005) == 0.05
+
+
+def test_tail_goes_on_beyond_the_largest_and_stays_ordered() -> None:
+    past = np.random.default_rng(2).exponential(size=2000)
+    shares = survival(np.array([past.max() * factor for factor in (1, 1.5, 3, 100)]), past)
+    assert (np.diff(shares) < 0).all() or shares[-1] == RAREST
+    assert shares.min() >= RAREST
+
+
+def test_group_with_enough_past_is_its_own_yardstick() -> None:
+    frame = pl.DataFrame(
+        {
+            "is_draft": [False] * 600 + [True] * 2,
+            "value": [*np.linspace(0, 1, 300), *np.linspace(0, 100, 300), 2.0, 2.0],
+            "group": [0] * 300 + [1] * 300 + [0, 1],
+        }
+    )
+    quiet, noisy = calibrated(frame, "value", within="group")[-2:]
+    assert quiet > 0.99
+    assert noisy < 0.1
+
+
+def test_rare_deviation_scores_higher_than_a_frequent_one() -> None:
+    past = [0.0] * 900 + [0.1] * 90 + [0.5] * 10
+    frame = pl.DataFrame(
+        {"is_draft": [False] * 1000 + [True] * 4, "off": [*past, 0.0, 0.1, 0.5, None]}
+    )
+    none, often, rarely, unknown = rarity(frame, "off")[-4:]
+    assert none == 0
+    assert 0.85 < often < rarely
+    assert rarely > 0.98
+    assert unknown is None
+
+
+def test_values_of_the_same_day_are_not_seen() -> None:
+    history = pl.DataFrame(
+        {
+            "series": ["a"] * 4,
+            "issued_on": [date(2026, 1, day) for day in (1, 2, 2, 3)],
+            "value": [1.0, 2.0, 3.0, 4.0],
+        }
+    )
+    keys = pl.DataFrame(
+        {
+            "series": ["a", "a", "a", "b"],
+            "as_of_on": [date(2026, 1, day) for day in (2, 3, 1, 9)],
+        }
+    )
+    latest = latest_values(history, keys, ["value"], count=3)
+    assert latest.count.tolist() == [1, 3, 0, 0]
+    assert latest["value"][1].tolist() == [3.0, 2.0, 1.0]
+    assert np.isnan(latest["value"][2:]).all()
+
+
+def test_row_statistics_agree_with_numpy() -> None:
+    values = np.random.default_rng(3).normal(size=(50, 8))
+    values[np.random.default_rng(4).random(values.shape) < 0.3] = np.nan
+    values[:, 0] = 1.0
+    center = np.nanmedian(values, axis=1)
+    assert row_median(values) == pytest.approx(center)
+    deviation = np.nanmedian(np.abs(values - center[:, None]), axis=1)
+    assert row_deviation(values, center) == pytest.approx(1.4826 * deviation)
+
+
+def test_trailing_median_sees_its_own_day_and_nothing_later() -> None:
+    days = [date(2026, 1, 1)] * 3 + [date(2026, 1, 20)] * 3 + [date(2026, 3, 1)]
+    frame = pl.DataFrame({"issued_on": days, "value": [1.0, 2.0, 3.0, 10.0, 20.0, 30.0, 5.0]})
+    medians = trailing_median(frame, "value", least=3)
+    assert medians[:3].tolist() == [2.0, 2.0, 2.0]
+    assert medians[3:6].tolist() == [6.5] * 3
+    assert np.isnan(medians[6])
+
+
+@pytest.mark.parametrize("currency", ["EUR", "JPY", "KWD"])
+@pytest.mark.parametrize("amount", [0, 5, -5, 99, 100, -1234567, 10**12])
+def test_money_is_worded_as_elsewhere(currency: str, amount: int) -> None:
+    assert currency in CURRENCY_EXPONENTS
+    frame = pl.DataFrame({"a": [amount], "c": [currency]})
+    text = frame.select(words.money_text(pl.col("a"), pl.col("c"))).item()
+    assert format_minor(amount, currency) == text
