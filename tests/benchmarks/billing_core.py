@@ -7,37 +7,18 @@ from typing import TypeVar
 
 import polars as pl
 
-from prebill.core.billing.inputs import BillingInputs
 from prebill.core.billing.invoicing import bill, contract_inputs, windows
 from prebill.core.billing.metering import dedupe, meter_usage, usage_days
-from prebill.core.billing.tax_rates import bundled_tax_rates
 from prebill.core.calendar import month_period
 from tests.benchmarks import company
 
 Result = TypeVar("Result")
 
 
-def inputs_of(frames: dict[str, pl.DataFrame]) -> BillingInputs:
-    """Billing inputs of a company made by ``company.frames``."""
-    return BillingInputs(
-        entities=frames["legal_entities"],
-        customers=frames["customers"],
-        meters=frames["meters"],
-        price_books=frames["price_books"],
-        plans=frames["plans"],
-        charges=frames["charges"],
-        tiers=frames["tiers"],
-        contracts=frames["contracts"],
-        subscriptions=frames["subscriptions"],
-        phases=frames["subscription_phases"],
-        tax_rates=bundled_tax_rates(),
-    )
-
-
 def run(accounts: int, events: int) -> dict[str, float]:
     """Seconds by stage; ``run`` is what a billing run needs, the others stand beside it."""
-    frames = company.frames(accounts, events)
-    inputs = inputs_of(frames)
+    frames = company.frames(accounts, events, history_months=0)
+    inputs = company.billing_inputs(frames)
     usage = frames["usage_events"]
     period = month_period(company.PERIOD)
     seconds: dict[str, float] = {}

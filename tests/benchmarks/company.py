@@ -10,6 +10,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from prebill.core.billing.inputs import BillingInputs
+from prebill.core.billing.invoicing import bill, windows
+from prebill.core.billing.metering import meter_usage
+from prebill.core.billing.tax_rates import bundled_tax_rates
+from prebill.core.calendar import month_period
 from prebill.core.money import DECIMAL
 from prebill.core.schemas import inbound
 
@@ -17,6 +22,7 @@ PERIOD = "2026-10"
 STARTS_ON = date(2025, 1, 1)
 RECORDED_AT = datetime(2025, 1, 1, tzinfo=UTC)
 ENTITIES = (("DE1", "DE", "EUR", "Europe/Berlin"), ("GB1", "GB", "GBP", "Europe/London"))
+CHARGES = ("base", "seats", "api", "storage", "users")
 METERS = ("api_calls", "storage_gb", "active_users")
 
 
@@ -25,10 +31,15 @@ def decimals(values: list[str | None]) -> pl.Series:
     return pl.Series([None if v is None else Decimal(v) for v in values], dtype=DECIMAL)
 
 
-def frames(accounts: int, events: int, seed: int = 1) -> dict[str, pl.DataFrame]:
+def frames(
+    accounts: int, events: int, *, history_months: int = 6, seed: int = 1
+) -> dict[str, pl.DataFrame]:
     """Return every inbound frame of the company, by contract name."""
     rng = np.random.default_rng(seed)
-    return {**reference(), **agreements(accounts), "usage_events": usage(accounts, events, rng)}
+    present = {**reference(), **agreements(accounts), "usage_events": usage(accounts, events, rng)}
+    if not history_months:
+        return present
+    return {**present, **history(billed_october(present), history_months, rng)}
 
 
 def reference() -> dict[str, pl.DataFrame]:
@@ -83,7 +94,7 @@ def charge_rows() -> pl.DataFrame:
     return pl.DataFrame(
         {
             "plan_id": ["team"] * 5,
-            "charge_id": ["base", "seats", "api", "storage", "users"],
+            "charge_id": CHARGES,
             "name": ["Base fee", "Seats", "API calls", "Storage", "Active users"],
             "charge_model": ["flat", "per_unit", "graduated", "volume", "package"],
             "quantity_source": ["fixed", "subscribed", "metered", "metered", "metered"],
@@ -176,6 +187,76 @@ def agreements(accounts: int) -> dict[str, pl.DataFrame]:
         inbound.SUBSCRIPTION_PHASES,
     )
     return {frame.name: frame.conform(terms) for frame in wanted}
+
+
+def history(lines: pl.DataFrame, months: int, rng: np.random.Generator) -> dict[str, pl.DataFrame]:
+    """Past invoices like the ones of October, metered lines a tenth up or down, and payments.
+
+    ``lines`` are October's billed lines with ``customer_id, entity_id, currency``.
+    """
+    past = lines.join(pl.DataFrame({"months_ago": np.arange(months, 0, -1)}), how="cross")
+    swing = pl.Series(rng.integers(900, 1101, past.height))
+    amount = pl.when(pl.col("meter").is_null()).then("amount_minor")
+    amount = amount.otherwise(pl.col("amount_minor") * swing // 1000)
+    past = past.with_columns(
+        invoice_id=pl.format("H{}-{}", pl.col("customer_id"), pl.col("months_ago")),
+        amount_minor=amount,
+        product=pl.col("charge_id"),
+    ).with_columns(
+        tax_minor=(pl.col("amount_minor") * pl.col("tax_percent").cast(pl.Int64) + 50) // 100
+    )
+    start = pl.date(2026, 10, 1).dt.offset_by(pl.format("-{}mo", pl.col("months_ago")))
+    invoices = (
+        past.group_by(
+            "invoice_id", "customer_id", "currency", "months_ago", legal_entity="entity_id"
+        )
+        .agg(subtotal_minor=pl.col("amount_minor").sum(), tax_minor=pl.col("tax_minor").sum())
+        .with_columns(
+            total_minor=pl.col("subtotal_minor") + pl.col("tax_minor"), period_start_on=start
+        )
+        .with_columns(period_end_on=pl.col("period_start_on").dt.offset_by("1mo"))
+        .with_columns(issued_on=pl.col("period_end_on") + pl.duration(days=4))
+        .with_columns(due_on=pl.col("issued_on") + pl.duration(days=30))
+    )
+    late = pl.Series(rng.integers(-5, 20, invoices.height))
+    payments = invoices.select(
+        pl.format("P{}", pl.col("invoice_id")).alias("payment_id"),
+        "invoice_id",
+        (pl.col("due_on") + pl.duration(days=late)).alias("paid_on"),
+        pl.col("total_minor").alias("amount_minor"),
+    ).filter(pl.col("paid_on") < pl.date(2026, 11, 1))
+    return {
+        "invoices": inbound.INVOICES.conform(invoices),
+        "invoice_lines": inbound.INVOICE_LINES.conform(past),
+        "payments": payments,
+    }
+
+
+def billed_october(company: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """October's lines by the engine itself, beside the draft's customer, entity and currency."""
+    inputs = billing_inputs(company)
+    period = month_period(PERIOD)
+    metered = meter_usage(company["usage_events"], inputs.meters, windows(inputs, period))
+    billed = bill(inputs, metered.quantities, period)
+    owner = billed.drafts.select("draft_id", "customer_id", "entity_id", "currency")
+    return billed.lines.join(owner, on="draft_id")
+
+
+def billing_inputs(company: dict[str, pl.DataFrame]) -> BillingInputs:
+    """Billing inputs of a company's frames."""
+    return BillingInputs(
+        entities=company["legal_entities"],
+        customers=company["customers"],
+        meters=company["meters"],
+        price_books=company["price_books"],
+        plans=company["plans"],
+        charges=company["charges"],
+        tiers=company["tiers"],
+        contracts=company["contracts"],
+        subscriptions=company["subscriptions"],
+        phases=company["subscription_phases"],
+        tax_rates=bundled_tax_rates(),
+    )
 
 
 def usage(accounts: int, events: int, rng: np.random.Generator) -> pl.DataFrame:
