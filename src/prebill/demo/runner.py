@@ -233,8 +233,11 @@ def _stop_console(places: Places) -> None:
         return
     process_id = places.console_process.read_text(encoding="ascii").strip()
     places.console_process.unlink()
-    shown = subprocess.run(
-        ["ps", "-p", process_id, "-o", "command="], capture_output=True, text=True, check=False
-    ).stdout
+    try:
+        shown = subprocess.run(
+            ["ps", "-p", process_id, "-o", "command="], capture_output=True, text=True, check=False
+        ).stdout
+    except OSError:  # no `ps` on this machine: rather leave a process running than stop a wrong one
+        return
     if "prebill" in shown and " serve" in shown and process_id.isdigit():
         os.kill(int(process_id), signal.SIGTERM)
