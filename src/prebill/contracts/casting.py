@@ -21,8 +21,9 @@ INSTANT_PATTERN: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
     r"([Zz]|[+-][0-9]{2}:?[0-9]{2})$"
 )
-#: NUL and friends: PostgreSQL refuses them, terminals obey them. Tabs and line ends are fine.
-CONTROL_PATTERN: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+#: NUL and friends (PostgreSQL refuses them, terminals obey them; tabs and line ends are fine) and
+#: the sign that stands for bytes that were no UTF-8.
+ODD_PATTERN: Final = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\ufffd]"
 #: Rule of a type → what a value must be.
 TYPE_TEXTS: Final = {
     "is_text": "text in UTF-8 without control characters",
@@ -78,8 +79,7 @@ def cast_column(frame: pl.DataFrame, column: Column) -> Cast:
     value = pl.col(column.name)
     dtype = frame.schema[column.name]
     if column.kind is Kind.TEXT:
-        is_odd = value.str.contains(CONTROL_PATTERN) | value.str.contains("\ufffd", literal=True)
-        return Cast(value, is_odd, "is_text")
+        return Cast(value, value.str.contains(ODD_PATTERN), "is_text")
     if dtype == column.dtype:
         return Cast(value, pl.lit(value=False), "is_typed")
     if dtype == pl.Null():

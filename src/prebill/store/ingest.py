@@ -15,6 +15,8 @@ from prebill.store.tables import quarantine, schema_of, staged_events
 
 #: Ids in one IN list; SQLite takes 32,766 parameters.
 _IDS_AT_ONCE: Final = 5_000
+#: Rows that are Python tuples at one time.
+_ROWS_AT_ONCE: Final = 100_000
 
 QUARANTINE: Final = schema_of(quarantine)
 
@@ -84,7 +86,9 @@ def add_quarantine(tx: Tx, rows: pl.DataFrame) -> int:
     if rows.is_empty():
         return 0
     reopened = _existing(tx, rows["contract"][0], "resolved").join(rows, on="quarantine_id")
-    added = tx.insert_frame("quarantine", rows.select(QUARANTINE.names()), on_conflict="ignore")
+    added = 0
+    for part in rows.select(QUARANTINE.names()).iter_slices(_ROWS_AT_ONCE):
+        added += tx.insert_frame("quarantine", part, on_conflict="ignore")
     return added + set_status(tx, reopened["quarantine_id"].to_list(), "open", None)
 
 

@@ -147,7 +147,7 @@ def _csv_block(content: bytes, names: list[str], first_line: int) -> Block:
     content, is_lossy = _utf8(content)
     try:
         raw, broken = _parse_csv(content, names), pl.DataFrame(schema=UNREADABLE)
-        lines = _csv_lines(raw, first_line)
+        lines = _csv_lines(raw, first_line, may_span=b'"' in content)
     except pl.exceptions.PolarsError:
         raw, lines, broken = _parse_lines(content, names, first_line)
     everything = raw.select(pl.all_horizontal(pl.all().is_null()).alias("blank"))["blank"]
@@ -180,8 +180,10 @@ def _parse_csv(content: bytes, names: list[str]) -> pl.DataFrame:
     return raw.rename(dict(zip(raw.columns, [*names, _FURTHER], strict=True)))
 
 
-def _csv_lines(raw: pl.DataFrame, first_line: int) -> pl.Series:
+def _csv_lines(raw: pl.DataFrame, first_line: int, *, may_span: bool) -> pl.Series:
     """Number the rows; a line end inside a quoted field moves all later rows."""
+    if not may_span:
+        return pl.int_range(first_line, first_line + raw.height, eager=True).alias("line")
     inside = raw.select(
         pl.sum_horizontal(
             pl.col(name).str.count_matches("\n", literal=True).fill_null(0) for name in raw.columns
@@ -226,6 +228,9 @@ def _split(
 ) -> Block:
     """Part readable rows, unreadable ones (a rule is named) and blank lines."""
     is_bad = rules.is_not_null()
+    further = [_FURTHER] if _FURTHER in raw.columns else []
+    if not is_bad.any() and not blank.any():
+        return Block(raw.drop(further), lines, broken.cast(UNREADABLE))
     aside = raw.filter(is_bad)
     unreadable = pl.DataFrame(
         {
@@ -235,7 +240,6 @@ def _split(
         }
     ).with_columns(pl.col("row_json").alias("value"))
     is_good = ~is_bad & ~blank
-    further = [_FURTHER] if _FURTHER in raw.columns else []
     return Block(
         raw.drop(further).filter(is_good),
         lines.filter(is_good),
