@@ -1,0 +1,44 @@
+"""The documentation names what exists: settings, commands, folders, links."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from prebill.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_described(name: str) -> None:
+    assert f"`PREBILL_{name.upper()}`" in OPERATIONS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_in_the_docs_exist(page: Path) -> None:
+    from typer.main import get_command
+
+    from prebill.cli import app
+
+    known = set(get_command(app).commands)  # type: ignore[attr-defined]
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:^|[`/ ])prebill ([a-z]+)\b", text, flags=re.MULTILINE))
+    code = {name for name in named if re.search(rf"(`|bin/|^)prebill {name}", text, re.MULTILINE)}
+    assert code <= known, f"{page} names unknown commands {sorted(code - known)}"
+
+
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    for record in folder.glob("0*.md"):
+        assert record.name in index
