@@ -348,6 +348,7 @@ def _experiment(client: Any, settings: Settings) -> str:
 def _client(settings: Settings) -> Iterator[Any]:
     """Open MLflow under a file lock, so that only one process at a time migrates its tables."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     uri = settings.mlflow_tracking_uri

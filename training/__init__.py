@@ -1,0 +1,1 @@
+"""Offline training: data sets, splits, fits, evaluation, promotion. Never imported by prebill."""
