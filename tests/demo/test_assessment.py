@@ -95,7 +95,7 @@ def test_family_counts_held_reviewed_and_missed() -> None:
     assert tuple(rows["all"][n] for n in ("faults", "held", "reviewed")) == (4, 2, 1)
 
 
-def test_precision_counts_false_stops_for_the_same_reason() -> None:
+def test_precision_counts_false_stops_for_the_familys_reason() -> None:
     rows = {row["family"]: row for row in RESULT.families.iter_rows(named=True)}
     assert rows["unit_error"]["precision"] == 0.5
     assert rows["double_invoice"]["precision"] == 1.0

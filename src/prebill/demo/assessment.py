@@ -108,7 +108,7 @@ def _money(ranked: pl.DataFrame, faults: pl.DataFrame) -> pl.DataFrame:
 
 
 def _families(faults: pl.DataFrame, stopped: pl.DataFrame) -> pl.DataFrame:
-    """Count faults, catches and the false stops that a family's own reasons made."""
+    """Count faults, catches and the false stops that belong to a family."""
     is_caught = pl.col("rank") > 0
     per_family = (
         faults.group_by("family")
@@ -124,15 +124,12 @@ def _families(faults: pl.DataFrame, stopped: pl.DataFrame) -> pl.DataFrame:
         .drop("error_minor_all")
         .sort("family")
     )
-    false_by_reason = stopped.group_by(reasons="reason_code").agg(false_stops=pl.len())
-    false_by_family = (
-        per_family.select("family", "reasons")
-        .explode("reasons", empty_as_null=True)
-        .join(false_by_reason, on="reasons", how="left")
-        .group_by("family")
-        .agg(pl.col("false_stops").fill_null(0).sum())
+    false_by_family = _false_stops(faults.filter(is_caught), stopped)
+    table = (
+        per_family.join(false_by_family, on="family", how="left")
+        .with_columns(pl.col("false_stops").fill_null(0))
+        .sort("family")
     )
-    table = per_family.join(false_by_family, on="family").sort("family")
     whole = pl.DataFrame(
         {
             "family": ["all"],
@@ -153,6 +150,21 @@ def _families(faults: pl.DataFrame, stopped: pl.DataFrame) -> pl.DataFrame:
             pl.col("caught") / (pl.col("caught") + pl.col("false_stops"))
         ),
     ).join(shares, on="family", how="left", maintain_order="left")
+
+
+def _false_stops(caught: pl.DataFrame, stopped: pl.DataFrame) -> pl.DataFrame:
+    """Count false stops by the family that their leading reason caught most often."""
+    owners = (
+        caught.group_by("reason_code", "family")
+        .len()
+        .sort("len", "family", descending=[True, False])
+        .unique("reason_code", keep="first", maintain_order=True)
+    )
+    return (
+        stopped.join(owners.select("reason_code", "family"), on="reason_code")
+        .group_by("family")
+        .agg(false_stops=pl.len())
+    )
 
 
 def _hard_negatives(truth: Truth, clean: pl.DataFrame) -> pl.DataFrame:

@@ -212,8 +212,14 @@ def family_lines(assessment: Assessment) -> list[str]:
                 ", ".join(row["reasons"] or []),
             )
         )
-    note = "false: right invoices stopped for a reason that also stopped this kind of fault"
-    return [*aligned(rows), note]
+    table = assessment.families
+    owned = table.filter(table["family"] != "all")["false_stops"].sum()
+    others = assessment.wrongly_stopped.height - owned
+    notes = [
+        "false: right invoices stopped for a reason that stopped this kind of fault most often;",
+        f"{others} more were stopped for reasons that stopped no fault",
+    ]
+    return [*aligned(rows), *notes]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
