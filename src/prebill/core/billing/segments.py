@@ -154,6 +154,8 @@ def _once(rows: pl.DataFrame) -> pl.DataFrame:
     """Keep the first phase of each charge; it serves until the charge is last in force."""
     key = ["sub_row", "charge_no"]
     alone, several = rows.filter("is_alone"), rows.filter(~pl.col("is_alone"))
+    if several.is_empty():
+        return _served(alone)
     first = several.filter(pl.col("in_force_from_on") == pl.col("in_force_from_on").min().over(key))
     ends = several.group_by(key).agg(last_on=pl.col("in_force_to_on").max())
     lengthened = first.join(ends, on=key).with_columns(in_force_to_on="last_on")
@@ -164,6 +166,8 @@ def _by_window(rows: pl.DataFrame) -> pl.DataFrame:
     """Join neighbouring phases of one charge at one price and discount to one window."""
     same = ["sub_row", "charge_key", "discount_percent", "discount_ends_on"]
     alone, several = rows.filter("is_alone"), rows.filter(~pl.col("is_alone"))
+    if several.is_empty():
+        return _served(alone)
     ordered = several.sort(*same, "in_force_from_on", "phase_row", nulls_last=True)
     follows = pl.col("in_force_from_on") == pl.col("in_force_to_on").shift(1).over(same)
     run = (~follows.fill_null(value=False)).cast(pl.Int64).cum_sum().over(same)
@@ -217,6 +221,8 @@ def _unknown_plans(
     lost: pl.DataFrame, terms: Terms, inputs: BillingInputs, period: Period
 ) -> pl.DataFrame:
     """Skip phases whose price book or plan does not exist, or has no charges."""
+    if lost.is_empty():
+        return SKIPS.empty()
     plans = inputs.plans.select(*_BOOK, has_plan=pl.lit(value=True))
     named = (
         lost.join(terms.phases.select("phase_row", "sub_row", *_BOOK), on="phase_row")
@@ -248,6 +254,8 @@ def named_skips(
     rows: pl.DataFrame, reason: pl.Expr, charges: pl.DataFrame, terms: Terms, period: Period
 ) -> pl.DataFrame:
     """Turn pieces (``sub_row``, ``charge_key``) into SKIPS."""
+    if rows.is_empty():
+        return SKIPS.empty()
     subscriptions = terms.subscriptions.select("sub_row", "contract_id", "subscription_id")
     named = (
         rows.select("sub_row", "charge_key", reason=reason)

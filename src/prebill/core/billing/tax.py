@@ -212,7 +212,7 @@ def _valid_ids(marked: pl.DataFrame) -> pl.DataFrame:
     return asked.with_columns(pl.Series("_is_valid", answers, dtype=pl.Boolean))
 
 
-def _finding(union: list[str]) -> pl.Expr:
+def _finding(union: tuple[str, ...]) -> pl.Expr:
     buyer, treatment = pl.col("_buyer"), pl.col("treatment")
     is_refused = pl.col("_is_valid").fill_null(value=True).not_()
     is_consumer = pl.col("is_business").fill_null(value=True).not_()

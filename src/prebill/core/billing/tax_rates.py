@@ -7,6 +7,7 @@ a company with duties in several states hands in its own frame or, later, an eng
 
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Final
 
 import polars as pl
@@ -80,6 +81,7 @@ def bundled_tax_rates() -> pl.DataFrame:
     )
 
 
-def eu_countries() -> list[str]:
+@cache
+def eu_countries() -> tuple[str, ...]:
     """Return the member states (ISO 3166 alpha-2)."""
-    return sorted(country for country, rate in get_all_rates().items() if rate["eu_member"])
+    return tuple(sorted(country for country, rate in get_all_rates().items() if rate["eu_member"]))
