@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 
 from prebill import audit
-from prebill.core.errors import StorageError
+from prebill.core.errors import ConflictError, StorageError
 from prebill.store.engine import Store
 
 
-def fill(store: Store, numbers: range, stream: str = audit.DEFAULT_STREAM) -> None:
+def fill(store: Store, numbers: range, stream: audit.Stream = audit.Stream.BOOKS) -> None:
     names = [f"draft {number}" for number in numbers]
     frame = pl.DataFrame({"object_id": names}).select(
         pl.lit("ada").alias("actor"),
@@ -34,7 +34,7 @@ def sealed(store: Store, heads: Path) -> Store:
     for numbers in (range(5), range(5, 10)):
         fill(store, numbers)
         assert audit.seal(store, heads) == 5
-    fill(store, range(3), "access")
+    fill(store, range(3), audit.Stream.ACCESS)
     audit.seal(store, heads)
     with store.transaction() as tx:
         audit.record(tx, "ada", "case.rejected", "case 1", {"reason": "stale price"})
@@ -141,12 +141,38 @@ def test_head_cut_short_by_a_crash_is_written_again(sealed: Store, heads: Path) 
     assert audit.verify(sealed, heads).is_intact
 
 
+def test_long_file_of_heads_is_continued(
+    sealed: Store, heads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "_TAIL_BYTES", 300)  # two lines: one stream stands before them
+    for number in range(20, 24):
+        fill(sealed, range(number, number + 1))
+        audit.seal(sealed, heads)
+    assert len(heads.read_text().splitlines()) == 7
+    assert audit.verify(sealed, heads).is_intact
+
+
+def test_many_entries_go_under_several_seals(
+    sealed: Store, heads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "SEAL_ENTRIES", 4)
+    fill(sealed, range(20, 30))
+    assert audit.seal(sealed, heads) == 11
+    seen = audit.verify(sealed, heads)
+    assert (seen.is_intact, seen.seals) == (True, 6)
+
+
 def test_seal_stands_where_the_heads_can_not_be_written(sealed: Store, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     (folder / "heads.log").mkdir(parents=True)
     with pytest.raises(StorageError):
         audit.seal(sealed, folder / "heads.log")
     assert audit.verify(sealed).unsealed == 0
+
+
+def test_entry_can_not_hide_in_an_unknown_stream(sealed: Store) -> None:
+    with pytest.raises(ConflictError, match="stream_is_known"):
+        change(sealed, "UPDATE audit_entries SET stream = 'hidden' WHERE seq = 3")
 
 
 def test_merkle_root_tells_order_number_and_shape() -> None:

@@ -8,6 +8,7 @@ a file outside the database: a rewritten or shortened chain disagrees with that 
 import hashlib
 import os
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -18,15 +19,23 @@ from prebill.store import audit_log
 from prebill.store.codec import canonical_json, now_text
 from prebill.store.engine import Row, Store, Tx
 
-DEFAULT_STREAM: Final = "books"
-#: Entries under one seal: bounds the memory of sealing and verifying.
-SEAL_ENTRIES: Final = 100_000
+#: Entries under one seal: about 50 ms, in which SQLite has no other writer.
+SEAL_ENTRIES: Final = 10_000
+#: End of the file of heads in which the newest ones are looked for.
+_TAIL_BYTES: Final = 65_536
 #: Below every number: an entry slipped in before the first is seen too.
 _START: Final = -(2**62)
 GENESIS: Final = "0" * 64
 
 _LEAF, _NODE, _HEAD = b"\x00", b"\x01", b"\x02"
 _HASHED = ("stream", "entered_at", "actor", "action", "object_id", "detail")
+
+
+class Stream(StrEnum):
+    """The chains. The table refuses any other name, so that no entry can hide in one."""
+
+    BOOKS = "books"
+    ACCESS = "access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +70,14 @@ def record(
     object_id: str,
     detail: dict[str, object] | None = None,
     *,
-    stream: str = DEFAULT_STREAM,
+    stream: Stream = Stream.BOOKS,
 ) -> None:
     """Write one entry in the caller's transaction. ``detail`` holds ids, never personal data."""
     values = [stream, now_text(), actor, action, object_id, canonical_json(detail or {})]
     audit_log.append_one(tx, [*values, _entry_hash(*values)])
 
 
-def record_many(tx: Tx, frame: pl.DataFrame, *, stream: str = DEFAULT_STREAM) -> int:
+def record_many(tx: Tx, frame: pl.DataFrame, *, stream: Stream = Stream.BOOKS) -> int:
     """Write many entries in the caller's transaction; return how many.
 
     ``frame`` has the text columns ``actor``, ``action``, ``object_id`` and ``detail`` (JSON text).
@@ -90,9 +99,7 @@ def seal(store: Store, heads_path: Path) -> int:
     StorageError
         The file of heads can't be written. The seal stands; the next call writes the head again.
     """
-    with store.transaction() as tx:
-        audit_log.hold_writers(tx)
-        covered = sum(_seal_stream(tx, stream) for stream in audit_log.streams(tx))
+    covered = sum(_seal_stream(store, stream) for stream in Stream)
     _export_heads(store, heads_path)
     return covered
 
@@ -111,7 +118,7 @@ def verify(store: Store, heads_path: Path | None = None) -> Verification:
     sealed = unsealed = count = 0
     exported = _read_heads(heads_path) if heads_path else {}
     with store.read() as tx:
-        for stream in sorted({*audit_log.streams(tx), *(name for name, _ in exported)}):
+        for stream in Stream:
             seals = audit_log.seals(tx, stream)
             findings += _chain_findings(stream, seals, exported)
             before = _START
@@ -129,17 +136,19 @@ def verify(store: Store, heads_path: Path | None = None) -> Verification:
 # ── Sealing ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _seal_stream(tx: Tx, stream: str) -> int:
+def _seal_stream(store: Store, stream: str) -> int:
+    """Seal until nothing is left; each seal is a transaction, so that others may write between."""
     covered = 0
-    last = audit_log.last_seal(tx, stream)
     while True:
-        after = last["last_seq"] if last else _START
-        batch = audit_log.entries_between(tx, stream, after_seq=after, limit=SEAL_ENTRIES)
-        if batch.is_empty():
-            return covered
-        last = _next_seal(stream, last, batch)
-        audit_log.add_seal(tx, last)
-        covered += batch.height
+        with store.transaction() as tx:
+            audit_log.hold_writers(tx)
+            last = audit_log.last_seal(tx, stream)
+            after = last["last_seq"] if last else _START
+            batch = audit_log.entries_between(tx, stream, after_seq=after, limit=SEAL_ENTRIES)
+            if batch.is_empty():
+                return covered
+            audit_log.add_seal(tx, _next_seal(stream, last, batch))
+            covered += batch.height
 
 
 def _next_seal(stream: str, last: Row | None, batch: pl.DataFrame) -> Row:
@@ -245,13 +254,16 @@ def _chain_findings(
 
 def _export_heads(store: Store, path: Path) -> None:
     """Append the heads that the file doesn't have yet: one line a seal."""
-    known = _read_heads(path)
+    known: dict[str, int] = {}
+    for stream, seal_id in _read_heads(path, last_bytes=_TAIL_BYTES):
+        known[stream] = max(seal_id, known.get(stream, 0))
+    if not set(Stream) <= set(known):  # not at the end of the file: it may stand before
+        known |= dict(sorted(_read_heads(path)))
     with store.read() as tx:
         lines = [
-            f"{one['sealed_at']} {one['stream']} {one['seal_id']} {one['head']}\n"
-            for stream in audit_log.streams(tx)
-            for one in audit_log.seals(tx, stream)
-            if (stream, one["seal_id"]) not in known
+            f"{one['sealed_at']} {stream} {one['seal_id']} {one['head']}\n"
+            for stream in Stream
+            for one in audit_log.seals(tx, stream, after_id=known.get(stream, 0))
         ]
     if not lines:
         return
@@ -267,19 +279,25 @@ def _export_heads(store: Store, path: Path) -> None:
 
 
 def _ends_inside_a_line(path: Path) -> bool:
-    return path.read_bytes()[-1:] not in (b"", b"\n")
+    return _end_of(path, 1) not in (b"", b"\n")
 
 
-def _read_heads(path: Path) -> dict[tuple[str, int], str]:
-    """Read the exported heads; a line cut short by a crash is left out and written again."""
+def _end_of(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - size))
+        return file.read()
+
+
+def _read_heads(path: Path, last_bytes: int | None = None) -> dict[tuple[str, int], str]:
+    """Read exported heads, all or those at the end; a line cut short by a crash is left out."""
     if not path.exists():
         return {}
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        content = path.read_bytes() if last_bytes is None else _end_of(path, last_bytes)
     except OSError as error:
         message = f"the audit heads {path} can't be read: {error.strerror}"
         raise StorageError(message, path=str(path)) from error
-    lines = [line.split() for line in text.splitlines()]
+    lines = [line.split() for line in content.decode(errors="replace").splitlines()]
     return {
         (stream, int(seal_id)): head
         for _, stream, seal_id, head in (line for line in lines if len(line) == 4)

@@ -16,7 +16,7 @@ import typer
 
 if TYPE_CHECKING:
     from prebill.settings import Settings
-    from prebill.store.engine import Store
+    from prebill.store.engine import Store, Tx
 
 FIRST_ADMIN = "admin@localhost"
 
@@ -85,7 +85,6 @@ def add_user(
     name: Annotated[str | None, typer.Option(help="Shown beside decisions.")] = None,
 ) -> None:
     """Add a user; prints a one-time password."""
-    from prebill import audit
     from prebill.store import users
 
     password = users.one_time_password()
@@ -99,7 +98,7 @@ def add_user(
             must_change_password=True,
         )
         detail: dict[str, object] = {"role": actor.role.name.lower()}
-        audit.record(tx, _shell_user(), "user.added", actor.user_id, detail)
+        _record(tx, "user.added", actor.user_id, detail)
     typer.echo(f"user      {email} ({actor.role.name.lower()}, {actor.user_id})")
     typer.secho(f"password  {password}   (once: it must be changed at first sign-in)", bold=True)
 
@@ -123,7 +122,6 @@ def create_token(
     days: Annotated[int, typer.Option(min=1, help="Days until it ends.")] = 90,
 ) -> None:
     """Make a token that acts for a user; it is shown once."""
-    from prebill import audit
     from prebill.store import users
 
     ends_at = datetime.now(UTC) + timedelta(days=days)
@@ -131,7 +129,7 @@ def create_token(
         actor = users.find_user(tx, email)
         token_id, token = users.create_token(tx, actor.user_id, name=name, expires_at=ends_at)
         detail: dict[str, object] = {"user_id": actor.user_id, "name": name}
-        audit.record(tx, _shell_user(), "token.created", token_id, detail)
+        _record(tx, "token.created", token_id, detail)
     typer.echo(f"token id  {token_id}   (ends {ends_at:%Y-%m-%d}; `prebill token revoke` ends it)")
     typer.secho(f"token     {token}   (shown once)", bold=True)
 
@@ -139,12 +137,11 @@ def create_token(
 @token_app.command("revoke")
 def revoke_token(token_id: str) -> None:
     """End a token."""
-    from prebill import audit
     from prebill.store import users
 
     with _store() as store, store.transaction() as tx:
         users.revoke_token(tx, token_id)
-        audit.record(tx, _shell_user(), "token.revoked", token_id)
+        _record(tx, "token.revoked", token_id, {})
     typer.echo(f"token {token_id} is revoked")
 
 
@@ -186,6 +183,12 @@ def verify_audit() -> None:
 def _shell_user() -> str:
     """Who acts: a person with access to the machine; never taken from an argument."""
     return f"shell:{getpass.getuser()}"
+
+
+def _record(tx: "Tx", action: str, object_id: str, detail: dict[str, object]) -> None:
+    from prebill import audit
+
+    audit.record(tx, _shell_user(), action, object_id, detail, stream=audit.Stream.ACCESS)
 
 
 def _store(settings: "Settings | None" = None) -> "Store":
@@ -270,7 +273,6 @@ def _make_folder(place: Path) -> None:
 
 def _first_administrator(settings: "Settings", email: str) -> str | None:
     """Add the administrator to a database without users; return the password, or None."""
-    from prebill import audit
     from prebill.store import users
 
     password = users.one_time_password()
@@ -285,5 +287,5 @@ def _first_administrator(settings: "Settings", email: str) -> str | None:
             password=password,
             must_change_password=True,
         )
-        audit.record(tx, _shell_user(), "user.added", actor.user_id, {"role": "admin"})
+        _record(tx, "user.added", actor.user_id, {"role": "admin"})
     return password

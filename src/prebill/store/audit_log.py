@@ -36,14 +36,6 @@ def hold_writers(tx: Tx) -> None:
         tx.execute("LOCK TABLE audit_entries IN SHARE ROW EXCLUSIVE MODE")
 
 
-def streams(tx: Tx) -> list[str]:
-    """Return the streams that have entries or seals."""
-    rows = tx.rows(
-        "SELECT stream FROM audit_entries UNION SELECT stream FROM audit_seals ORDER BY stream"
-    )
-    return [row["stream"] for row in rows]
-
-
 def entries_between(
     tx: Tx, stream: str, *, after_seq: int, up_to_seq: int | None = None, limit: int | None = None
 ) -> pl.DataFrame:
@@ -62,10 +54,11 @@ def entries_between(
     )
 
 
-def seals(tx: Tx, stream: str) -> list[Row]:
+def seals(tx: Tx, stream: str, *, after_id: int = 0) -> list[Row]:
     """Return a stream's seals, the oldest first."""
     return tx.rows(
-        "SELECT * FROM audit_seals WHERE stream = :stream ORDER BY seal_id", {"stream": stream}
+        "SELECT * FROM audit_seals WHERE stream = :stream AND seal_id > :after_id ORDER BY seal_id",
+        {"stream": stream, "after_id": after_id},
     )
 
 

@@ -364,6 +364,7 @@ audit_entries = sa.Table(
     text("object_id"),
     text("detail"),
     text("hash"),
+    one_of("stream", "books", "access"),
     sa.Index(None, "object_id", "seq"),
     sqlite_autoincrement=True,  # the number of a deleted last entry is never given again
 )

@@ -313,13 +313,13 @@ CREATE TABLE drafts (
 	CONSTRAINT ck_drafts_state_is_known CHECK (state IN ('draft', 'in_review', 'held', 'released', 'issued', 'rejected', 'superseded', 'lapsed'))
 )
 --
-CREATE INDEX ix_drafts_run_id_state ON drafts (run_id, state)
---
 CREATE UNIQUE INDEX uq_drafts_live ON drafts (draft_id) WHERE state NOT IN ('superseded', 'lapsed')
+--
+CREATE INDEX ix_drafts_customer_id_period_start_on ON drafts (customer_id, period_start_on)
 --
 CREATE INDEX ix_drafts_period_state ON drafts (period, state)
 --
-CREATE INDEX ix_drafts_customer_id_period_start_on ON drafts (customer_id, period_start_on)
+CREATE INDEX ix_drafts_run_id_state ON drafts (run_id, state)
 --
 CREATE TABLE decisions (
 	action TEXT COLLATE "C" NOT NULL,
@@ -382,9 +382,9 @@ CREATE TABLE cases (
 	CONSTRAINT ck_cases_status_is_known CHECK (status IN ('open', 'released', 'corrected', 'rejected', 'lapsed'))
 )
 --
-CREATE INDEX ix_cases_draft_id_draft_version ON cases (draft_id, draft_version)
---
 CREATE INDEX ix_cases_open ON cases (priority DESC, case_id) WHERE status = 'open'
+--
+CREATE INDEX ix_cases_draft_id_draft_version ON cases (draft_id, draft_version)
 --
 CREATE TABLE labels (
 	label_id TEXT COLLATE "C" NOT NULL,
@@ -459,7 +459,8 @@ CREATE TABLE audit_entries (
 	object_id TEXT COLLATE "C" NOT NULL,
 	detail TEXT COLLATE "C" NOT NULL,
 	hash TEXT COLLATE "C" NOT NULL,
-	CONSTRAINT pk_audit_entries PRIMARY KEY (seq)
+	CONSTRAINT pk_audit_entries PRIMARY KEY (seq),
+	CONSTRAINT ck_audit_entries_stream_is_known CHECK (stream IN ('books', 'access'))
 )
 --
 CREATE INDEX ix_audit_entries_object_id_seq ON audit_entries (object_id, seq)
