@@ -70,6 +70,14 @@ def test_conflicts_are_raised_ignored_or_replaced(store: Store, rows: int) -> No
         assert tx.scalar("SELECT count(*) FROM meters WHERE name = 'new'") == rows + 1
 
 
+def test_frames_with_other_columns_follow_in_one_transaction(store: Store) -> None:
+    with store.transaction() as tx:
+        assert tx.insert_frame("meters", many(100), on_conflict="ignore") == 100
+        known = many(200).with_columns(import_id=pl.lit("i"))
+        assert tx.insert_frame("meters", known, on_conflict="ignore") == 100
+        assert tx.insert_frame("meters", many(150), on_conflict="replace") == 150
+
+
 def test_failed_block_leaves_nothing_behind(store: Store) -> None:
     with pytest.raises(ConflictError), store.transaction() as tx:
         assert [tx.insert_frame("exchange_rates", RATES) for _ in range(2)]

@@ -55,11 +55,11 @@ def _copy(
     target = table.name
     if on_conflict != "raise":  # COPY knows no conflict clause: go through a table of the session
         target = f"copied_{table.name}"
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS pg_temp.{target}")
         connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS {target} ON COMMIT DROP AS "
+            f"CREATE TEMPORARY TABLE {target} ON COMMIT DROP AS "
             f"SELECT {names} FROM {table.name} WITH NO DATA"
         )
-        connection.exec_driver_sql(f"TRUNCATE {target}")
     buffer = BytesIO()
     encoded.write_csv(buffer, include_header=False, quote_style="necessary", null_value="")
     statement = f"COPY {target} ({names}) FROM STDIN (FORMAT csv)"
