@@ -4,7 +4,7 @@ Gather the files, fit what the history allows, score (pure), write. Nothing is s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -21,14 +21,19 @@ from prebill.core.schemas.inbound import (
     PAYMENTS,
     USAGE_EVENTS,
 )
+from prebill.core.schemas.internal import DECISIONS, FINDINGS
 from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models, fit_models
+from prebill.core.scoring.models.prior import predict_prior
 from prebill.core.scoring.scene import scene_of
 from prebill.core.scoring.scorer import Scored, score_scene
 from prebill.core.scoring.usage import usage_days
-from prebill.workflows.gate_files import QUARANTINE, Loaded, load
+from prebill.workflows.decisions import escalate
+from prebill.workflows.gate_files import KEY_SEPARATOR, QUARANTINE, Loaded, load
 from prebill.workflows.gate_report import report_html
 
+#: ISO 4217 code where no currency could be read.
+NO_CURRENCY: Final = "XXX"
 SEED: Final = 20260101
 #: Broken rows that the terminal names one by one; all of them are in the file.
 SHOWN_ROWS: Final = 10
@@ -36,10 +41,14 @@ SHOWN_ROWS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The files of both folders, with what was broken and what is missing."""
+    """The files of both folders, with what was broken and what is missing.
+
+    ``unread``: findings on drafts that could not be read as a whole, with their currency.
+    """
 
     inputs: ScoringInputs
     broken: pl.DataFrame
+    unread: pl.DataFrame
     notes: list[str]
 
 
@@ -77,7 +86,7 @@ def run_gate(
         fitted = fit_models(scene.rows, scene.inputs, train_before=train_before, seed=SEED)
         models, notes = fitted.models, notes + fitted.notes
     say("scoring")
-    scored = score_scene(scene, models, policy)
+    scored = with_unread(score_scene(scene, models, policy), gathered.unread, policy)
     return GateResult(scored, gathered.inputs, policy, gathered.broken, notes + scored.notes)
 
 
@@ -108,7 +117,37 @@ def gather(history: Path, drafts: Path) -> Gathered:
         for loaded in files.values()
     ]
     return Gathered(
-        inputs, pl.concat([pl.DataFrame(schema=QUARANTINE), *broken]), _left_out(own, past)
+        inputs,
+        pl.concat([pl.DataFrame(schema=QUARANTINE), *broken]),
+        _unread(own),
+        _left_out(own, past),
+    )
+
+
+def with_unread(scored: Scored, unread: pl.DataFrame, policy: Policy) -> Scored:
+    """Give a draft whose own rows were broken an answer too: at least a review, with the reason."""
+    if unread.is_empty():
+        return scored
+    findings = FINDINGS.conform(unread.drop("currency"))
+    known = scored.decisions.select("invoice_id")
+    lost = unread.join(known, on="invoice_id", how="anti").unique("invoice_id", keep="first")
+    plain = lost.select(
+        "invoice_id",
+        "currency",
+        action=pl.lit("review"),
+        p_error_basis=pl.lit("prior"),
+        direction=pl.lit("unclear"),
+        expected_loss_minor=pl.lit(0, dtype=pl.Int64),
+        confidence=pl.lit("cold"),
+        reasons=pl.lit("[]"),
+        model_versions=pl.lit("{}"),
+        policy_hash=pl.lit(policy.digest),
+    ).join(predict_prior(lost), on="invoice_id")
+    decisions = pl.concat([scored.decisions, DECISIONS.conform(plain)])
+    return replace(
+        scored,
+        decisions=escalate(decisions, findings, action="review"),
+        findings=pl.concat([scored.findings, findings]),
     )
 
 
@@ -180,6 +219,39 @@ def write(frame: pl.DataFrame, path: Path) -> None:
         frame.write_csv(path)
     else:
         frame.write_parquet(path)
+
+
+def _unread(own: dict[str, Loaded]) -> pl.DataFrame:
+    """Findings on drafts whose row, or one of whose lines, could not be read."""
+    parts = []
+    for name, what in (("invoices", "the draft"), ("invoice_lines", "a line of the draft")):
+        broken = own[name].broken.filter(~pl.col("is_used"), pl.col("rule") != "duplicate_key")
+        parts.append(
+            broken.select(
+                invoice_id=pl.col("key")
+                if name == "invoices"
+                else pl.col("key").str.replace(rf"{KEY_SEPARATOR}[^/]*$", ""),
+                detector=pl.lit("reader"),
+                code=pl.lit("row_broken"),
+                basis=pl.lit("could_not_judge"),
+                text=pl.concat_str(
+                    pl.lit(f"{what} can't be read: "),
+                    "file",
+                    pl.lit(" line "),
+                    "line",
+                    pl.lit(", "),
+                    "rule",
+                    pl.lit(" "),
+                    "column_name",
+                    pl.lit(" = "),
+                    pl.col("value").fill_null("nothing"),
+                ),
+                line_ids=pl.lit(""),
+                evidence=pl.concat_str(pl.lit("line "), "line"),
+                currency=pl.lit(NO_CURRENCY),
+            )
+        )
+    return pl.concat(parts).filter(pl.col("invoice_id").is_not_null())
 
 
 def _left_out(own: dict[str, Loaded], past: dict[str, Loaded]) -> list[str]:

@@ -13,15 +13,9 @@ import polars as pl
 from prebill.core.errors import InputError
 from prebill.core.money import CURRENCY_EXPONENTS, DECIMAL, DECIMAL_PATTERN
 from prebill.core.schemas import Column, Frame, Kind
-from prebill.core.schemas.inbound import (
-    CREDIT_NOTES,
-    CUSTOMERS,
-    INVOICE_LINES,
-    INVOICES,
-    PAYMENTS,
-    USAGE_EVENTS,
-)
 
+#: Between the parts of a key in the quarantine file.
+KEY_SEPARATOR: Final = " / "
 SUFFIXES: Final = (".parquet", ".csv", ".ndjson", ".jsonl")
 QUARANTINE: Final = pl.Schema(
     {
@@ -31,6 +25,7 @@ QUARANTINE: Final = pl.Schema(
         "column_name": pl.String,
         "value": pl.String,
         "key": pl.String,
+        "is_used": pl.Boolean,
     }
 )
 #: Columns that a frame can do without, though elsewhere in Prebill they are required.
@@ -89,7 +84,7 @@ def _raw(path: Path) -> pl.DataFrame:
 
 
 def _typed(raw: pl.DataFrame, frame: Frame, file: str, *, is_needed: bool) -> Loaded:
-    """Parse each known column; a row with a broken value goes aside with every rule it breaks."""
+    """Parse each known column; a row whose needed value is broken goes aside, another stays."""
     raw, notes = _with_defaults(raw, frame, file)
     absent = [c.name for c in frame.columns if c.required and c.name not in raw.columns]
     if absent and is_needed:
@@ -102,7 +97,9 @@ def _typed(raw: pl.DataFrame, frame: Frame, file: str, *, is_needed: bool) -> Lo
         _parsed(column, raw.schema[column.name]).alias(column.name) for column in known
     )
     key = pl.concat_str(
-        [pl.col(name).cast(pl.String) for name in frame.key], separator=" ", ignore_nulls=True
+        [pl.col(name).cast(pl.String) for name in frame.key],
+        separator=KEY_SEPARATOR,
+        ignore_nulls=True,
     )
     numbered = parsed.with_row_index("row").with_columns(
         line=pl.col("row").cast(pl.Int64) + (2 if file.endswith(".csv") else 1), key=key
@@ -114,12 +111,14 @@ def _typed(raw: pl.DataFrame, frame: Frame, file: str, *, is_needed: bool) -> Lo
         line="line",
         rule=pl.lit("duplicate_key"),
         column_name=pl.lit(",".join(frame.key)),
-        value=pl.col("key"),
+        value="key",
         key="key",
+        is_used=pl.lit(value=False),
     )
-    broken = pl.concat([broken, twice.cast(QUARANTINE)])  # type: ignore[arg-type]
-    good = numbered.join(broken.select("line").unique(), on="line", how="anti")
-    return Loaded(frame.conform(good.select(c.name for c in known)), broken.sort("line"), notes)
+    broken = pl.concat([broken, twice.cast(QUARANTINE)]).sort("line")
+    lost = broken.filter(~pl.col("is_used")).select("line").unique()
+    good = numbered.join(lost, on="line", how="anti")
+    return Loaded(frame.conform(good.select(c.name for c in known)), broken, notes)
 
 
 def _with_defaults(raw: pl.DataFrame, frame: Frame, file: str) -> tuple[pl.DataFrame, list[str]]:
@@ -188,27 +187,18 @@ def _broken(
         if column.required:
             problems["required"] = ~is_given & value.is_null()
         if column.name == "currency":
-            problems["unknown_currency"] = value.is_not_null() & ~value.is_in(
-                list(CURRENCY_EXPONENTS)
-            )
+            is_known = value.is_in(list(CURRENCY_EXPONENTS))
+            problems["unknown_currency"] = value.is_not_null() & ~is_known
+        shown = numbered.with_columns(given=given)
         for rule, is_problem in problems.items():
-            rows = is_problem.fill_null(value=False)
-            if rows.any():
-                parts.append(
-                    numbered.with_columns(given=given)
-                    .filter(rows)
-                    .select(
-                        file=pl.lit(file),
-                        line="line",
-                        rule=pl.lit(rule),
-                        column_name=pl.lit(column.name),
-                        value=pl.col("given"),
-                        key="key",
-                    )
-                    .cast(QUARANTINE)  # type: ignore[arg-type]
-                )
+            found = shown.filter(is_problem.fill_null(value=False)).select(
+                file=pl.lit(file),
+                line="line",
+                rule=pl.lit(rule),
+                column_name=pl.lit(column.name),
+                value="given",
+                key="key",
+                is_used=pl.lit(not column.required),
+            )
+            parts.append(found.cast(QUARANTINE))
     return pl.concat(parts)
-
-
-#: What the gate reads from a folder; only invoices are needed.
-FILES: Final = (CUSTOMERS, INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES, USAGE_EVENTS)

@@ -35,6 +35,7 @@ def report_html(result: "GateResult") -> str:
             "invoice_id", "customer_id", "issued_on", "total_minor"
         ),
         on="invoice_id",
+        how="left",
     )
     parts = [
         _head(joined),
@@ -68,6 +69,7 @@ def _head(drafts: pl.DataFrame) -> str:
 def _money_lines(drafts: pl.DataFrame) -> str:
     """Drafted, released and stopped money by currency; currencies never meet in a sum."""
     rows = []
+    drafts = drafts.filter(pl.col("total_minor").is_not_null())
     for (currency,), part in drafts.partition_by("currency", as_dict=True).items():
         totals = dict(part.group_by("action").agg(pl.col("total_minor").sum()).iter_rows())
         cells = [format_minor(part["total_minor"].sum(), currency)]
@@ -99,13 +101,16 @@ def _stopped(drafts: pl.DataFrame) -> str:
 def _stopped_row(row: dict[str, object]) -> list[str]:
     reasons = json.loads(str(row["reasons"]))
     lines = "".join(f"<li>{_text(_reason(reason))}</li>" for reason in reasons)
-    currency = str(row["currency"])
+    currency, total = str(row["currency"]), row["total_minor"]
+    money = ["not read", ""]
+    if total is not None:
+        amounts = (int(str(total)), int(str(row["expected_loss_minor"])))
+        money = [_text(format_minor(amount, currency)) for amount in amounts]
     action = _text(row["action"])
     return [
         f'{_text(row["invoice_id"])}<br><span class="{action}">{action}</span>',
-        _text(row["customer_id"]),
-        _text(format_minor(int(str(row["total_minor"])), currency)),
-        _text(format_minor(int(str(row["expected_loss_minor"])), currency)),
+        _text(row["customer_id"] or ""),
+        *money,
         f"<ul>{lines}</ul>",
     ]
 

@@ -88,4 +88,5 @@ def findings_of(frame: pl.DataFrame, detector: str) -> pl.DataFrame:
 
 def line_list(column: str = "line_id", most: int = 12) -> pl.Expr:
     """Line ids of a group as text, at most a dozen."""
-    return pl.col(column).sort().head(most).str.join(",")
+    ids = pl.col(column)
+    return ids.sort_by(ids.str.len_chars(), ids).head(most).str.join(",")
