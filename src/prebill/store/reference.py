@@ -20,6 +20,15 @@ LAKE_FRAMES: Final = frozenset(
 REFERENCE: Final[tuple[Frame, ...]] = tuple(f for f in INBOUND if f.name not in LAKE_FRAMES)
 
 
+#: A run reads the rows of some customers: what isn't found by its key has an index.
+INDEXED: Final[dict[str, tuple[str, ...]]] = {
+    "customer_links": ("customer_id",),
+    "contracts": ("customer_id",),
+    "subscriptions": ("customer_id", "contract_id"),
+    "entitlements": ("contract_id",),
+}
+
+
 def define_reference_tables(metadata: sa.MetaData) -> dict[str, sa.Table]:
     """Define one table per reference frame: its columns, its key, and the import it came from."""
     return {
@@ -28,6 +37,7 @@ def define_reference_tables(metadata: sa.MetaData) -> dict[str, sa.Table]:
             metadata,
             *from_frame(frame, keys=frame.key),
             optional("import_id"),
+            *(sa.Index(None, column) for column in INDEXED.get(frame.name, ())),
         )
         for frame in REFERENCE
     }

@@ -34,6 +34,8 @@ CREATE TABLE customer_links (
 	CONSTRAINT pk_customer_links PRIMARY KEY (system, external_id)
 )
 --
+CREATE INDEX ix_customer_links_customer_id ON customer_links (customer_id)
+--
 CREATE TABLE meters (
 	meter TEXT COLLATE "C" NOT NULL,
 	name TEXT COLLATE "C" NOT NULL,
@@ -107,6 +109,8 @@ CREATE TABLE contracts (
 	CONSTRAINT pk_contracts PRIMARY KEY (contract_id, recorded_at)
 )
 --
+CREATE INDEX ix_contracts_customer_id ON contracts (customer_id)
+--
 CREATE TABLE contract_terms (
 	contract_id TEXT COLLATE "C" NOT NULL,
 	term_id TEXT COLLATE "C" NOT NULL,
@@ -133,6 +137,10 @@ CREATE TABLE subscriptions (
 	CONSTRAINT pk_subscriptions PRIMARY KEY (subscription_id, recorded_at)
 )
 --
+CREATE INDEX ix_subscriptions_customer_id ON subscriptions (customer_id)
+--
+CREATE INDEX ix_subscriptions_contract_id ON subscriptions (contract_id)
+--
 CREATE TABLE subscription_phases (
 	subscription_id TEXT COLLATE "C" NOT NULL,
 	phase_id TEXT COLLATE "C" NOT NULL,
@@ -158,6 +166,8 @@ CREATE TABLE entitlements (
 	import_id TEXT COLLATE "C",
 	CONSTRAINT pk_entitlements PRIMARY KEY (entitlement_id)
 )
+--
+CREATE INDEX ix_entitlements_contract_id ON entitlements (contract_id)
 --
 CREATE TABLE exchange_rates (
 	base_currency TEXT COLLATE "C" NOT NULL,
@@ -313,13 +323,13 @@ CREATE TABLE drafts (
 	CONSTRAINT ck_drafts_state_is_known CHECK (state IN ('draft', 'in_review', 'held', 'released', 'issued', 'rejected', 'superseded', 'lapsed'))
 )
 --
-CREATE UNIQUE INDEX uq_drafts_live ON drafts (draft_id) WHERE state NOT IN ('superseded', 'lapsed')
---
-CREATE INDEX ix_drafts_customer_id_period_start_on ON drafts (customer_id, period_start_on)
---
 CREATE INDEX ix_drafts_period_state ON drafts (period, state)
 --
 CREATE INDEX ix_drafts_run_id_state ON drafts (run_id, state)
+--
+CREATE UNIQUE INDEX uq_drafts_live ON drafts (draft_id) WHERE state NOT IN ('superseded', 'lapsed')
+--
+CREATE INDEX ix_drafts_customer_id_period_start_on ON drafts (customer_id, period_start_on)
 --
 CREATE TABLE decisions (
 	action TEXT COLLATE "C" NOT NULL,
