@@ -11,6 +11,10 @@ import yaml
 from prebill.contracts import Catalog, DataContract, load_catalog
 from prebill.contracts.compatibility import baseline_text, parse_baseline, require_compatible
 from prebill.core.schemas import INBOUND, INTERNAL, Frame
+from prebill.core.schemas.internal import DRAFT_LINES
+from prebill.core.scoring.scene import FEATURES
+from prebill.store.tables import table_of
+from prebill.workflows.deliver import document_body
 
 FOLDER = Path(__file__).parent.parent.parent / "data_contracts"
 FILES = sorted(FOLDER.glob("*/*.yaml"))
@@ -36,6 +40,25 @@ def test_file_is_valid_by_the_standard(path: Path) -> None:
     validator = jsonschema.validators.validator_for(schema)(schema)
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert [error.message for error in validator.iter_errors(raw)] == []
+
+
+def test_feature_contract_lists_the_features() -> None:
+    expected = [("invoice_id", "draft"), *FEATURES.items()]
+    assert expected == [(one.name, one.meaning) for one in CATALOG["feature_row"].properties]
+
+
+def columns_of(*tables: str) -> set[str]:
+    return {column.name for table in tables for column in table_of(table).columns}
+
+
+def test_outbound_contracts_name_what_is_stored_and_delivered() -> None:
+    head = dict.fromkeys(columns_of("documents"), "x")
+    delivered = json.loads(document_body({**head, "lines_json": "[]"}))
+    assert set(CATALOG["invoice"].columns) == set(delivered) - {"lines"}
+    lines = [name for name in DRAFT_LINES.names if name != "draft_id"]
+    assert CATALOG["invoice_line"].columns == lines
+    journal = columns_of("journal_entries", "postings") - {"entered_at"}
+    assert set(CATALOG["journal_entry"].columns) == journal
 
 
 def test_every_amount_has_limits_and_unit() -> None:

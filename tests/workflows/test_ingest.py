@@ -397,6 +397,35 @@ def test_long_file_is_read_in_blocks_and_shows_progress(
     assert facts(sqlite_store, lake, "usage_events")["id"].n_unique() == 200
 
 
+def test_equal_bad_rows_keep_an_entry_each(
+    sqlite_store: Store, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "prebill.connectors.files.reader.read_blocks.__kwdefaults__", {"block_bytes": 500}
+    )
+    for _ in range(2):
+        report = bring(
+            sqlite_store, lake, tmp_path / "in", usage_events=[event("e1", quantity="-1")] * 50
+        )
+        assert report.rejected == 50
+        assert len(waiting(sqlite_store, "line")) == 50
+
+
+def test_odd_bytes_in_files_are_kept_on_both_databases(
+    store: Store, lake: Lake, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "in", company())
+    odd = b"customer_id,name,country\nc1,Ok,DE\nc2,N\x00UL,GB\nc3,\xff,GB\nc4,a,b,c,d\n"
+    (folder / "customers.csv").write_bytes(odd)
+    run(store, lake, folder)
+    rules = [row for row in waiting(store, "contract", "line", "rule") if row[0] == "customers"]
+    assert rules == [
+        ("customers", 3, "is_text"),
+        ("customers", 4, "is_utf8"),
+        ("customers", 5, "is_complete"),
+    ]
+
+
 def test_crash_between_lake_and_database_loses_and_doubles_nothing(
     store: Store, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,7 +102,9 @@ def test_dismissed_row_stays_away(sqlite_store: Store, lake: Lake, tmp_path: Pat
     with pytest.raises(InputError, match="needs a reason"):
         quarantine.dismiss(sqlite_store, identifier, reason=" ", actor="ana")
     quarantine.dismiss(sqlite_store, identifier, reason="a test device", actor="ana")
-    bring(sqlite_store, lake, tmp_path / "in", usage_events=bad)
+    again = bring(sqlite_store, lake, tmp_path / "in", usage_events=bad)
+    assert again.is_clean
+    assert sum(one.rejected for one in again.files) == 1
     assert open_ids(sqlite_store) == []
     with pytest.raises(ConflictError, match="is dismissed"):
         quarantine.dismiss(sqlite_store, identifier, reason="again", actor="ana")
@@ -213,6 +215,14 @@ def test_crash_while_moving_loses_and_doubles_nothing(
             move_staged_events(world(sqlite_store, lake))
     assert move_staged_events(world(sqlite_store, lake)).entered == 1
     assert facts(sqlite_store, lake, "usage_events")["id"].to_list().count("h1") == 1
+
+
+def test_odd_texts_are_refused_and_kept_on_both_databases(store: Store) -> None:
+    odd = [event("a\x00"), event("b\ud800"), event("c", quantity={"x": 1}), event("d", meter=[])]  # type: ignore[arg-type]
+    accepted = accept_events(store, CATALOG, odd, "token-1")
+    assert accepted.accepted == 1  # a list written as text is a meter that nobody knows
+    assert {one.rule for one in accepted.refused} == {"is_text", "is_decimal"}
+    assert len(waiting(store, "value")) == 3
 
 
 @pytest.mark.parametrize("count", [0, MAX_EVENTS + 1])

@@ -92,6 +92,13 @@ def add_quarantine(tx: Tx, rows: pl.DataFrame) -> int:
     return added + set_status(tx, reopened["quarantine_id"].to_list(), "open", None)
 
 
+def dismissed_among(tx: Tx, rows: pl.DataFrame) -> int:
+    """Count the rows that somebody has dismissed before."""
+    if rows.is_empty():
+        return 0
+    return _existing(tx, rows["contract"][0], "dismissed").join(rows, on="quarantine_id").height
+
+
 def _existing(tx: Tx, contract: str, status: str) -> pl.DataFrame:
     where = "WHERE status = :status AND contract = :contract"
     given = {"status": status, "contract": contract}

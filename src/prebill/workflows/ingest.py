@@ -24,7 +24,14 @@ from prebill.store.engine import Store, Tx
 from prebill.store.lake_index import record_batch
 from prebill.store.reference import LAKE_FRAMES
 from prebill.workflows.ingest_checks import Judged, World, judge
-from prebill.workflows.ingest_entry import alone, batch_id_of, now, quarantine_rows, resolved_by
+from prebill.workflows.ingest_entry import (
+    Occurrences,
+    alone,
+    batch_id_of,
+    now,
+    quarantine_rows,
+    resolved_by,
+)
 
 #: Loaded after everything else; nothing refers to them.
 _LAST: Final = "accounting_periods"
@@ -43,6 +50,8 @@ class FileReport:
     known: int = 0
     rejected: int = 0
     resolved: int = 0
+    #: Of the rejected ones: rows that somebody dismissed before.
+    dismissed: int = 0
     error: str | None = None
 
 
@@ -59,8 +68,8 @@ class ImportReport:
 
     @property
     def rejected(self) -> int:
-        """Rows in quarantine because of this import."""
-        return sum(one.rejected for one in self.files)
+        """Rows that wait in quarantine because of this import."""
+        return sum(one.rejected - one.dismissed for one in self.files)
 
     @property
     def is_clean(self) -> bool:
@@ -76,6 +85,7 @@ class Entry:
     file: str
     digest: str
     actor: str
+    occurrences: Occurrences
 
 
 def import_folder(
@@ -146,7 +156,7 @@ def _import_file(world: World, path: Path, actor: str, progress: Progress | None
         return replace(report, error=f"{path.name} can't be read: {error.strerror}")
     with world.store.read() as tx:
         import_id = sql.next_import_id(tx, contract.name, digest)
-    entry = Entry(import_id, path.name, digest, actor)
+    entry = Entry(import_id, path.name, digest, actor, Occurrences())
     try:
         for block in _blocks(contract, path):
             report = enter_block(world, contract, block, entry, report)
@@ -200,8 +210,9 @@ def enter_block(
         elif not entered.is_empty():
             sql.upsert_reference(tx, contract.name, entered, entry.import_id)
         sql.add_quarantine(tx, bad)
+        dismissed = report.dismissed + sql.dismissed_among(tx, bad)
         sql.set_status(tx, resolved, "resolved", now())
-        report = replace(report, resolved=report.resolved + len(resolved))
+        report = replace(report, resolved=report.resolved + len(resolved), dismissed=dismissed)
         _record(tx, entry, report)
     if not entered.is_empty():
         world.forget(contract.name)
@@ -227,7 +238,7 @@ def _bad_rows(contract: DataContract, block: Block, judged: Judged, entry: Entry
         contract=contract.name,
         file=entry.file,
         import_id=entry.import_id,
-        entered_at=now(),
+        occurrences=entry.occurrences,
     )
 
 

@@ -46,17 +46,40 @@ def batch_id_of(origin: str, rows: pl.DataFrame) -> str:
     return f"{origin[:12]}-{hashlib.sha256(hashes.tobytes()).hexdigest()[:20]}"
 
 
+class Occurrences:
+    """Counts equal bad rows over the blocks of a file, so that each keeps an entry of its own."""
+
+    def __init__(self) -> None:
+        self._counts = pl.DataFrame(schema={"content": pl.UInt64(), "before": pl.UInt32()})
+
+    def number(self, texts: pl.Series) -> pl.Series:
+        """Return for each row how many equal ones came before it in the file."""
+        rows = pl.DataFrame({"content": texts.hash()}).with_columns(
+            within=pl.int_range(pl.len(), dtype=pl.UInt32).over("content")
+        )
+        joined = rows.join(self._counts, on="content", how="left", maintain_order="left")
+        added = rows.group_by("content").agg(before=pl.len())
+        every = pl.concat([self._counts, added]).group_by("content").agg(pl.col("before").sum())
+        self._counts = every.cast({"before": pl.UInt32})
+        return joined.select(pl.col("within") + pl.col("before").fill_null(0)).to_series()
+
+
 def quarantine_rows(
-    rows: pl.DataFrame, *, contract: str, file: str, import_id: str, entered_at: datetime
+    rows: pl.DataFrame,
+    *,
+    contract: str,
+    file: str,
+    import_id: str,
+    occurrences: Occurrences | None = None,
 ) -> pl.DataFrame:
     """Turn bad rows (line, rule, column_name, value, row_json) into rows of the quarantine.
 
     The id is made from contract and content, so that importing a bad row again adds nothing;
-    equal rows of one block are told apart by a number.
+    equal rows of one file are told apart by a number.
     """
-    occurrence = pl.int_range(pl.len()).over("row_json")
+    numbers = (occurrences or Occurrences()).number(rows["row_json"]).cast(pl.String)
     contents = rows.select(
-        pl.concat_str([pl.lit(contract), occurrence.cast(pl.String), "row_json"], separator="\n")
+        pl.concat_str([pl.lit(contract), numbers, "row_json"], separator="\n")
     ).to_series()
     # SHA-256 has no columnar form; a million bad rows cost about a second here.
     ids = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in contents]
@@ -65,9 +88,12 @@ def quarantine_rows(
         pl.lit(import_id).alias("import_id"),
         pl.lit(contract).alias("contract"),
         pl.lit(file).alias("file"),
-        *("line", "rule", "column_name", "value", "row_json"),
+        *("line", "rule", "column_name"),
+        # PostgreSQL keeps no NUL in a text; the row as JSON has it escaped.
+        pl.col("value").str.replace_all("\x00", "\\0", literal=True),
+        "row_json",
         pl.lit("open").alias("status"),
-        pl.lit(entered_at).dt.cast_time_unit("us").alias("entered_at"),
+        pl.lit(now()).dt.cast_time_unit("us").alias("entered_at"),
         pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("resolved_at"),
     ).sort("quarantine_id")  # in the order of the key: a million rows go in twice as fast
 

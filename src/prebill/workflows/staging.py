@@ -125,9 +125,11 @@ def _texts(events: Sequence[dict[str, Any]]) -> pl.DataFrame:
 
 
 def _text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if value is None:
+        return None
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    # JSON may hold half a surrogate pair, which is no text: the contract refuses what replaces it.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _bad_rows(rows: pl.DataFrame, rejected: pl.DataFrame, import_id: str) -> pl.DataFrame:
@@ -139,9 +141,7 @@ def _bad_rows(rows: pl.DataFrame, rejected: pl.DataFrame, import_id: str) -> pl.
         pl.col("value"),
         row_json(rows[first["row"]]).alias("row_json"),
     )
-    return quarantine_rows(
-        broken, contract=CONTRACT, file=SOURCE, import_id=import_id, entered_at=now()
-    )
+    return quarantine_rows(broken, contract=CONTRACT, file=SOURCE, import_id=import_id)
 
 
 def _refusals(compiled: Compiled, rejected: pl.DataFrame) -> tuple[Refused, ...]:
