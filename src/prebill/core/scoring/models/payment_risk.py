@@ -84,7 +84,7 @@ def fit_payment_risk(
     whatever it is. The hazard model takes every row, an open one up to the day it was last seen.
     """
     spec = spec or PaymentSpec()
-    rows = rows.sort("issued_on", "invoice_id")
+    rows = rows.sort("issued_on", "invoice_id", maintain_order=True)
     mature = rows.filter(pl.col("due_on") < pl.col("observed_until"))
     rung = spec.rung(mature.height, mature["customer_id"].n_unique())
     is_late = (mature["settled_on"] > mature["due_on"]).fill_null(value=True)
