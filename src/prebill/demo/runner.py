@@ -100,7 +100,7 @@ def run_demo(
     truth.write(places.truth)
     commands.seconds["generate"] = time.monotonic() - started
     password = told(commands.run("init", "--admin", ADMINISTRATOR), "password")
-    commands.run("import", str(places.data))
+    commands.run("import", str(places.data), "--as-of", AS_OF)
     commands.run("train")
     commands.run("run", "--period", PERIOD.name, "--as-of", AS_OF)
     commands.run("audit", "seal")
