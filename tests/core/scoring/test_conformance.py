@@ -9,6 +9,7 @@ import pytest
 
 from prebill.core.schemas.inbound import CONTRACTS, ENTITLEMENTS, SUBSCRIPTIONS
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS
+from prebill.core.scoring.agreed import conforming
 from prebill.core.scoring.detectors import conformance, never_drafted
 from prebill.core.scoring.detectors.base import Scene
 from prebill.core.scoring.frames import Agreements, Books, ScoringInputs
@@ -191,9 +192,9 @@ def test_contract_billed_twice_holds_the_younger_subscription() -> None:
     twice = [*RIGHT, draft("K1", "S3")]
     lines = [*RIGHT_LINES, draft_line("D-S3", "base", 5000)]
     found = conformance.judge(scene(agreed(twice, lines))).findings
-    assert list(
-        found.select("invoice_id", "code", "amount_minor").iter_rows()
-    ) == [("D-S3", "duplicate_contract", 7200)]
+    assert list(found.select("invoice_id", "code", "amount_minor").iter_rows()) == [
+        ("D-S3", "duplicate_contract", 7200)
+    ]
     assert "D-S1" in found["evidence"][0]
 
 
@@ -207,6 +208,12 @@ def test_currency_is_compared_with_the_contract_and_amounts_are_not() -> None:
 def test_contract_without_draft_and_line_without_draft_line_are_gaps() -> None:
     lines = [row for row in RIGHT_LINES[:1] if row["draft_id"] == "D-S1"]
     gaps = never_drafted.judge(scene(agreed(RIGHT[:1], lines))).gaps
-    assert list(
-        gaps.select("customer_id", "kind", "product", "expected_minor").iter_rows()
-    ) == [("C-K1", "line", "seats", 1000), ("C-K2", "invoice", "", 7200)]
+    assert list(gaps.select("customer_id", "kind", "product", "expected_minor").iter_rows()) == [
+        ("C-K1", "line", "seats", 1000),
+        ("C-K2", "invoice", "", 7200),
+    ]
+
+
+def test_lines_as_agreed_explain_their_changes() -> None:
+    explained = conforming(agreed(RIGHT, changed("seats", amount_minor=3000)))
+    assert {("D-S1", "base"), ("D-S2", "base"), ("D-S2", "seats")} == set(explained.iter_rows())

@@ -5,6 +5,7 @@ from typing import Final
 
 import polars as pl
 
+from prebill.core.scoring.agreed import conforming
 from prebill.core.scoring.detectors.base import Scene
 from prebill.core.scoring.features import (
     invariants,
@@ -14,7 +15,7 @@ from prebill.core.scoring.features import (
     usage_shape,
     variance,
 )
-from prebill.core.scoring.frames import ScoringInputs, judged_rows, settle, visible
+from prebill.core.scoring.frames import Agreements, ScoringInputs, judged_rows, settle, visible
 from prebill.core.scoring.models.forest import Forest
 
 #: Invoice features by name → meaning: what a feature row stores.
@@ -45,6 +46,8 @@ def scene_of(inputs: ScoringInputs, forest: Forest | None = None) -> Scene:
     own = facts.join(rows.select("invoice_id"), on="invoice_id", how="semi")
     lines = invariants.profile(facts, own)
     lines = invariants.line_features(lines, lines.filter(~pl.col("is_draft")))
+    if settled.agreements is not None:
+        lines = _as_agreed(lines, settled.agreements)
     constants = invariants.features(lines)
     parts = (
         _variance(rows, variance.measures(books, quantity.line_shifts(facts))),
@@ -76,3 +79,14 @@ def _largest(usage: pl.DataFrame) -> pl.DataFrame:
     return usage.group_by("invoice_id").agg(
         pl.col(name).max().alias(f"usage_{name}") for name in usage_shape.FEATURES
     )
+
+
+def _as_agreed(lines: pl.DataFrame, agreements: Agreements) -> pl.DataFrame:
+    """A rate or discount that changed as the contract says is no deviation."""
+    agreed = conforming(agreements).with_columns(is_agreed=pl.lit(value=True))
+    joined = lines.join(agreed, on=["invoice_id", "product"], how="left", maintain_order="left")
+    is_agreed = pl.col("is_agreed").fill_null(value=False)
+    return joined.with_columns(
+        pl.when(is_agreed).then(pl.col(name) * 0).otherwise(pl.col(name)).alias(name)
+        for name in ("off_unseen", "off_own", "off_discount")
+    ).drop("is_agreed")

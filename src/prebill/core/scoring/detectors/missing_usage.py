@@ -13,24 +13,19 @@ from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import estimated_minor, figure_text, over_under, percent_text
 
 WORTH_SAYING: Final = 0.98
-#: Lost days of less than this share are holidays and noise.
-LEAST_SILENCE: Final = 0.08
+#: What chance explains with a probability above e^-5 is no loss.
+LEAST_SURPRISE: Final = 5.0
 #: Ordinary records a day below which silence is no news (log1p of 0.2).
 LEAST_RECORDS: Final = 0.18
 
 
 def judge(scene: Scene) -> Judged:
     """Judge the silence of each meter."""
-    silent = pl.col("silence") >= LEAST_SILENCE
-    expected = pl.col("usual_records") >= LEAST_RECORDS
-    lost = pl.max_horizontal(
-        pl.col("silence"),
-        # Fewer records count only beside silent days: a quiet month isn't loss.
-        pl.when(silent).then(1 - (-pl.col("fewer_records")).exp()).otherwise(0.0),
-    )
+    is_expected = pl.col("usual_records") >= LEAST_RECORDS
+    is_silent = (pl.col("silence_surprise") >= LEAST_SURPRISE) & (pl.col("silence") > 0)
     usage = scene.usage.with_columns(
         lost=pl.when(pl.col("earlier") >= 1).then(
-            pl.when(silent & expected).then(lost).otherwise(0.0)
+            pl.when(is_silent & is_expected).then("silence_surprise").otherwise(0.0)
         )
     )
     usage = usage.with_columns(tail=rarity(usage, "lost"))

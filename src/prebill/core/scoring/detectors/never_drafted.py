@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 
 from prebill.core.schemas.internal import GAPS
+from prebill.core.scoring.agreed import compared
 from prebill.core.scoring.detectors.base import Detector, Judged, Scene
-from prebill.core.scoring.detectors.conformance import CERTAIN, compared
+from prebill.core.scoring.detectors.conformance import CERTAIN
 from prebill.core.scoring.frames import Agreements
 from prebill.core.scoring.windows import latest_values, row_median
 from prebill.core.scoring.words import estimated_minor, money_text

@@ -18,11 +18,14 @@ LOOK_BACK_DAYS: Final = 130
 #: An invoice without period bills the month before its issue.
 DEFAULT_WINDOW_DAYS: Final = 30
 EARLIER_WINDOWS: Final = 4
+#: No meter is so regular that one silent day is impossible.
+MOST_ACTIVE: Final = 0.97
 
 #: Feature → what it means; high = unusual.
 FEATURES: Final[dict[str, str]] = {
     "repeated": "share of the quantity whose events repeat another id's instant and quantity",
     "silence": "active days fewer than ordinary, share of the window",
+    "silence_surprise": "how little chance explains the silent days or their longest run, in nats",
     "fewer_records": "log of ordinary records a day over this window's",
     "flatness": "log of ordinary day-to-day variation over this window's",
     "jump": "log of the largest day over the median day, less the ordinary",
@@ -41,6 +44,7 @@ SCHEMA: Final = pl.Schema(
         "repeated_events": pl.Int64,
         "repeated_quantity": pl.Float64,
         "active_days": pl.Int64,
+        "longest_silence": pl.Int64,
         "last_used_on": pl.Date,
         "peak_on": pl.Date,
         "earlier": pl.Float64,
@@ -92,6 +96,7 @@ def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame) -> pl.DataFrame:
     return pairs.join(found, on=key, how="left").with_columns(
         pl.col("events", "repeated_events", "active_days").fill_null(0),
         pl.col("quantity", "repeated_quantity").fill_null(0.0),
+        longest_silence=_longest_silence(),
         series=pl.concat_str("customer_id", "meter", separator="|"),
         window_days=(pl.col("window_end_on") - pl.col("window_start_on")).dt.total_days(),
     )
@@ -133,6 +138,7 @@ def features(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
     against = frame.with_columns(
         repeated=pl.col("repeat") - pl.col("usual_repeat").fill_null(0.0),
         silence=(pl.col("usual_active_share") - pl.col("active_share")).clip(0.0),
+        silence_surprise=_silence_surprise(),
         fewer_records=(pl.col("usual_records") - pl.col("records")).clip(0.0),
         flatness=(pl.col("usual_variation").clip(floor) / pl.col("variation").clip(floor))
         .log()
@@ -162,6 +168,30 @@ def _windows(invoices: pl.DataFrame) -> pl.DataFrame:
     return dated.filter(pl.col("window_start_on") >= last_on - (LOOK_BACK_DAYS + 31) * DAY)
 
 
+def _longest_silence() -> pl.Expr:
+    """Longest run of days without any event, the window's edges included."""
+    before = (pl.col("first_used_on") - pl.col("window_start_on")).dt.total_days()
+    after = (pl.col("window_end_on") - pl.col("last_used_on")).dt.total_days() - 1
+    whole = (pl.col("window_end_on") - pl.col("window_start_on")).dt.total_days()
+    return pl.max_horizontal(before, after, pl.col("inner_gap").fill_null(0)).fill_null(whole)
+
+
+def _silence_surprise() -> pl.Expr:
+    """Log likelihood ratio of the active days, or the chance of so long a run, the larger.
+
+    Days are active independently with the ordinary share; a meter that ordinarily works on half
+    the days is silent for four in a row now and then, one that works daily is not.
+    """
+    days = pl.col("window_days").clip(1).cast(pl.Float64)
+    usual = pl.col("usual_active_share").clip(0.02, MOST_ACTIVE)
+    share = pl.col("active_share").clip(0.0, 1.0)
+    active = pl.when(share > 0).then(share * (share / usual).log()).otherwise(0.0)
+    silent = pl.when(share < 1).then((1 - share) * ((1 - share) / (1 - usual)).log()).otherwise(0.0)
+    counted = pl.when(share < usual).then(days * (active + silent)).otherwise(0.0)
+    run = -pl.col("longest_silence") * (1 - usual).log() - days.log()
+    return pl.max_horizontal(counted, run.clip(0.0))
+
+
 def _daily(usage_days: pl.DataFrame) -> pl.DataFrame:
     """Sources together."""
     amounts = ["quantity", "repeated_quantity", "largest_quantity"]
@@ -188,7 +218,9 @@ def _statistics() -> list[pl.Expr]:
         (quantity.max().clip(1e-12) / quantity.median().clip(1e-12)).log().alias("peak"),
         (pl.col("largest_quantity").max() / gross).alias("largest_share"),
         pl.col("used_on").sort_by("quantity").last().alias("peak_on"),
+        pl.col("used_on").min().alias("first_used_on"),
         pl.col("used_on").max().alias("last_used_on"),
+        (pl.col("used_on").sort().diff().max().dt.total_days() - 1).alias("inner_gap"),
     ]
 
 
