@@ -358,14 +358,11 @@ def _client(settings: Settings) -> Iterator[Any]:
         from mlflow.tracking import MlflowClient
 
         try:
-            settings.home.mkdir(parents=True, exist_ok=True)
-            with (settings.home / ".mlflow.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with _locked(settings.home):
                 client = MlflowClient(tracking_uri=uri, registry_uri=uri)
                 client.search_experiments(max_results=1)
-        except OSError as error:
-            message = f"{settings.home} can't be written: {error.strerror}"
-            raise StorageError(message, path=str(settings.home)) from error
+        except StorageError:
+            raise
         except Exception as error:
             raise _away(uri, error) from error
         try:
@@ -374,6 +371,19 @@ def _client(settings: Settings) -> Iterator[Any]:
             raise
         except Exception as error:
             raise _away(uri, error) from error
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[None]:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / ".mlflow.lock").open("w")
+    except OSError as error:
+        message = f"{home} can't be written: {error.strerror}"
+        raise StorageError(message, path=str(home)) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _away(uri: str, error: Exception) -> TransientError:
