@@ -1,9 +1,11 @@
 """A database that is absent, locked, full, damaged or of another version: clear, and lossless."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import polars as pl
 import pytest
+from sqlalchemy.pool import QueuePool
 
 from prebill.core.errors import StorageError
 from prebill.store.engine import Store
@@ -103,6 +105,17 @@ def test_full_disk_is_an_error_and_loses_nothing(sqlite_store: Store) -> None:
     assert count(sqlite_store) == 1
     fill(1_000_000)
     assert count(sqlite_store) == 5_001
+
+
+def test_exhausted_connections_are_an_error(sqlite_store: Store) -> None:
+    pool = sqlite_store.engine.pool
+    assert isinstance(pool, QueuePool)
+    pool._timeout = 0.02  # instead of half a minute
+    with ExitStack() as everybody:
+        for _ in range(48):
+            everybody.enter_context(sqlite_store.read())
+        with pytest.raises(StorageError, match="connections are in use"), sqlite_store.read():
+            pass
 
 
 def test_damaged_file_is_an_error(tmp_path: Path) -> None:

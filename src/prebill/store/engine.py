@@ -302,13 +302,15 @@ class Store:
 
 def _engine(url: sa.URL, busy_timeout_ms: int) -> sa.Engine:
     if url.get_backend_name() == "sqlite":
-        engine = sa.create_engine(url, connect_args={"timeout": busy_timeout_ms / 1000})
+        # Connections of a file are cheap: as many as the server has threads.
+        options = {"timeout": busy_timeout_ms / 1000}
+        engine = sa.create_engine(url, connect_args=options, pool_size=8, max_overflow=40)
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
     # A lock that is never given (somebody's open session) becomes an error, not a standstill.
-    options = f"-c lock_timeout={LOCK_TIMEOUT_MS}"
-    return sa.create_engine(url, pool_pre_ping=True, connect_args={"options": options})
+    waiting = {"options": f"-c lock_timeout={LOCK_TIMEOUT_MS}"}
+    return sa.create_engine(url, pool_pre_ping=True, connect_args=waiting, max_overflow=15)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -58,6 +58,10 @@ def explained(url: sa.URL) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise explanation(error, url) from error
+    except sa.exc.TimeoutError as error:
+        shown = url.render_as_string(hide_password=True)
+        message = f"database {shown}: all connections are in use: try again"
+        raise StorageError(message, database=shown) from error
 
 
 def explanation(error: DBAPIError, url: sa.URL) -> ConflictError | StorageError:
