@@ -77,7 +77,7 @@ def run(
     *,
     as_of_at: datetime = FINAL_AT,
     entity_id: str | None = None,
-    shard_customers: int = 5,
+    shard_customers: int = 6,
 ) -> str:
     """Plan and run with a worker of this process; return the run's id."""
     run_id = plan.open_run(
@@ -97,6 +97,15 @@ def run(
         worker.stop()
         memory.clear()
     return run_id
+
+
+def amend(opened: Installation, account: int, **values: object) -> None:
+    """Record a new version of a subscription's phase, as an import would."""
+    with opened.store.transaction() as tx:
+        where = f"WHERE subscription_id = 'S{account:07d}' ORDER BY recorded_at"
+        phase = tx.table_frame("subscription_phases", where).row(0, named=True)
+        later = datetime(2026, 11, 2, tzinfo=UTC)
+        tx.insert("subscription_phases", {**phase, "recorded_at": later, **values})
 
 
 def rows(opened: Installation, statement: str) -> list[dict[str, object]]:

@@ -67,12 +67,13 @@ def release(
     """
     with opened.store.transaction() as tx:
         case = tx.get("cases", case_id=case_id)
+        _require_seen(case, expected_version)
+        _require_other_author(tx, case["draft_id"], actor)
         verdict = _Verdict("release", actor, reason or "confirmed", note)
         _record(tx, case, verdict, expected_version)
         if case["kind"] == "gap":
             return Resolved(case_id, case["draft_id"], case["draft_version"], "released")
         draft = _waiting_draft(tx, case)
-        _require_other_author(tx, draft, actor)
         document_id = _issue(opened, tx, draft, actor)
         _moved(tx, draft, "issued", actor)
     return Resolved(case_id, draft["draft_id"], draft["version"], "issued", document_id)
@@ -188,13 +189,13 @@ def _waiting_draft(tx: Tx, case: Row) -> Row:
     return draft
 
 
-def _require_other_author(tx: Tx, draft: Row, actor: str) -> None:
-    """Who corrected a draft doesn't release it, too."""
-    verdicts = verdicts_on(tx, draft["draft_id"])
+def _require_other_author(tx: Tx, draft_id: str, actor: str) -> None:
+    """Who corrected a draft doesn't release it, too; the database refuses it as well."""
+    verdicts = verdicts_on(tx, draft_id)
     authors = {one["entered_by"] for one in verdicts if one["verdict"] == "correct"}
     if actor in authors:
         message = "you corrected this draft: somebody else must release it"
-        raise ForbiddenError(message, draft_id=draft["draft_id"])
+        raise ForbiddenError(message, draft_id=draft_id)
 
 
 def _issue(opened: Installation, tx: Tx, draft: Row, actor: str) -> str:

@@ -35,6 +35,8 @@ RUNS: Final = "runs"
 SHARDS: Final = "shards"
 
 HEARTBEAT_SECONDS: Final = 5.0
+#: How long a stopping worker waits for what it is in the middle of.
+ENDING_SECONDS: Final = 10
 SILENT_AFTER: Final = timedelta(seconds=30)
 POLLING_SECONDS: Final = 0.1
 #: Workflow states after which a run may be tried again.
@@ -161,7 +163,7 @@ class Worker:
         self._stop.set()
         for thread in self._threads:
             thread.join()
-        DBOS.destroy()
+        DBOS.destroy(workflow_completion_timeout_sec=ENDING_SECONDS)
         # Not forgotten: what it left pending is taken over by whoever reaps next.
         beat(self.installation.store, self.worker_id, at=LONG_AGO)
         _process.installation = None

@@ -22,7 +22,7 @@ def signature(secret: str, timestamp: int, body: bytes) -> str:
     Examples
     --------
     >>> signature("secret", 1, b"{}")[:11]
-    'v1=4a3b0d1c'
+    'v1=1122767b'
     """
     message = f"{timestamp}.".encode() + body
     return "v1=" + hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
@@ -61,12 +61,12 @@ class Webhook:
         }
         try:
             answer = self._client.post(self._url, content=body, headers=headers)
-        except httpx.TransportError as error:
-            message = f"the webhook gave no answer: {type(error).__name__}"
-            raise TransientError(message, delivery_id=delivery_id) from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             message = f"the webhook's URL can't be used: {error}"
             raise PermanentError(message, delivery_id=delivery_id) from error
+        except httpx.TransportError as error:
+            message = f"the webhook gave no answer: {type(error).__name__}"
+            raise TransientError(message, delivery_id=delivery_id) from error
         status = answer.status_code
         if status >= 500 or status in RETRIED:
             message = f"the webhook answered {status}; it is tried again"

@@ -1,0 +1,121 @@
+"""Kill -9 at each step boundary, start again: it finishes, nothing is lost or done twice."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prebill import audit
+from prebill.bootstrap import Installation
+from prebill.workflows.reconcile import reconcile_period
+from tests.workflows import world
+
+ROOT = Path(__file__).parent.parent.parent
+KILLED = -9
+
+#: Place and the how many-th time; a run of two shards makes seven transactions.
+PLACES = [
+    ("before-compute", 1),
+    ("after-lake", 1),
+    ("after-compute", 2),
+    ("inside-chunk", 1),
+    ("after-step", 1),
+    ("after-step", 2),
+    ("after-step", 3),
+    ("after-step", 5),
+    ("before-close", 1),
+]
+
+
+def start(opened: Installation, place: str, number: int) -> "subprocess.Popen[str]":
+    url = opened.store.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-m", "tests.faults.victim", url, str(opened.settings.home)]
+    return subprocess.Popen(
+        [*command, place, str(number)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    out, error = process.communicate(timeout=120)
+    return process.returncode, out + error
+
+
+def require_books_in_order(opened: Installation, accounts: int) -> None:
+    """Nothing lost, nothing twice, everything balanced and audited."""
+    assert reconcile_period(opened, world.PERIOD).differences == []
+    (counts,) = world.rows(
+        opened,
+        "SELECT (SELECT count(*) FROM drafts) AS drafts, (SELECT count(*) FROM documents) AS "
+        "documents, (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM runs) AS runs, "
+        "(SELECT count(*) FROM state_changes WHERE object_type = 'draft') AS changes, "
+        "(SELECT count(*) FROM audit_entries WHERE action = 'document.issued') AS audited",
+    )
+    expected = dict.fromkeys(["drafts", "documents", "outbox", "changes", "audited"], accounts)
+    assert counts == {**expected, "runs": 1}
+    audit.seal(opened.store, opened.settings.audit_heads_path)
+    assert audit.verify(opened.store, opened.settings.audit_heads_path).is_intact
+
+
+@pytest.mark.parametrize(("place", "number"), PLACES)
+def test_a_killed_run_finishes_when_it_is_started_again(
+    sqlite_url: str, home: Path, place: str, number: int
+) -> None:
+    opened = world.install(sqlite_url, home, accounts=12, events=120)
+    assert finish(start(opened, place, number))[0] == KILLED
+    code, told = finish(start(opened, "-", 0))
+    assert (code, told.strip().splitlines()[-1:]) == (0, ["finished"]), told
+    require_books_in_order(opened, 12)
+
+
+def test_killed_again_and_again_it_still_finishes(sqlite_url: str, home: Path) -> None:
+    opened = world.install(sqlite_url, home, accounts=12, events=120)
+    for place, number in [("after-lake", 1), ("inside-chunk", 1), ("after-step", 2)]:
+        assert finish(start(opened, place, number))[0] == KILLED
+    assert finish(start(opened, "-", 0))[0] == 0
+    require_books_in_order(opened, 12)
+
+
+def test_a_second_process_in_the_middle_repeats_nothing(sqlite_url: str, home: Path) -> None:
+    """DBOS's default executor id would make the second one run the first one's live step again."""
+    opened = world.install(sqlite_url, home, accounts=12, events=120)
+    both = [start(opened, "-", 0), start(opened, "-", 0)]
+    for process in both:
+        code, told = finish(process)
+        assert code == 0, told
+    require_books_in_order(opened, 12)
+
+
+def test_of_two_workers_one_is_killed_and_the_other_finishes(
+    postgresql_url: str, home: Path
+) -> None:
+    opened = world.install(postgresql_url, home, accounts=12, events=120)
+    killed = start(opened, "inside-chunk", 1)
+    other = start(opened, "-", 0)
+    code, told = finish(other)
+    assert code == 0, told
+    killed.kill()
+    finish(killed)
+    require_books_in_order(opened, 12)
+
+
+def test_a_failing_step_says_what_happened(sqlite_url: str, home: Path) -> None:
+    opened = world.install(sqlite_url, home, accounts=4, events=10)
+    with opened.store.transaction() as tx:
+        tx.execute("UPDATE contracts SET time_zone = 'Mars/Olympus'")
+    code, told = finish(start(opened, "-", 0))
+    assert "failed" in told or code != 0
+    (run,) = world.rows(opened, "SELECT status, error FROM runs")
+    assert run["status"] == "failed"
+    assert run["error"]
+
+
+def counted(opened: Installation, statement: str) -> Any:
+    return world.rows(opened, statement)[0]["n"]
