@@ -4,7 +4,6 @@ Heavy libraries load inside the commands, so that ``prebill --help`` answers at 
 """
 
 import importlib
-import importlib.util
 import sys
 from typing import Final
 
@@ -32,8 +31,6 @@ def root() -> None:
 
 
 for area in AREAS:
-    if importlib.util.find_spec(f"prebill.cli.{area}") is None:  # building in progress
-        continue
     importlib.import_module(f"prebill.cli.{area}").register(app)
 
 
