@@ -42,7 +42,9 @@ def survival(values: Values, past: Values) -> Values:
     start = ordered[min(int(np.ceil(count * (1 - TAIL_SHARE))), count - 1)]
     excess = ordered[ordered > start] - start
     if len(excess) >= 5:
-        beyond = TAIL_SHARE * np.exp(-np.maximum(values - start, 0.0) / max(float(excess.mean()), 1e-9))
+        beyond = TAIL_SHARE * np.exp(
+            -np.maximum(values - start, 0.0) / max(float(excess.mean()), 1e-9)
+        )
         share = np.where(values > ordered[-1], np.minimum(share, beyond), share)
     return np.where(np.isnan(values), np.nan, np.clip(share, RAREST, 1.0))
 
