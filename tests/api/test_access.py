@@ -13,6 +13,7 @@ NEEDED = {
     ("GET", "/readyz"): None,
     ("GET", "/metrics"): Role.VIEWER,
     ("POST", "/v1/usage-events"): Role.CONTROLLER,
+    ("POST", "/v1/invoices:score"): Role.CONTROLLER,
     ("POST", "/v1/billing-runs"): Role.CONTROLLER,
     ("GET", "/v1/billing-runs/{run_id:path}"): Role.VIEWER,
     ("GET", "/v1/cases"): Role.VIEWER,

@@ -16,6 +16,7 @@ from prebill.api.auth import Reader
 from prebill.api.context import Services
 from prebill.api.headers import SecurityHeaders
 from prebill.api.problems import problem_of
+from prebill.api.refresh import refreshing
 from prebill.api.routes import ROUTERS
 from prebill.bootstrap import Installation
 from prebill.console.pages.account import problem_page
@@ -35,7 +36,8 @@ def create_app(installation: Installation) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        with refreshing(installation):
+            yield
         installation.close()
 
     app = FastAPI(

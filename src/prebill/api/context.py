@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
+from prebill.api.hook import Hook
 from prebill.bootstrap import Installation
 from prebill.console.throttle import Throttle
 from prebill.store.engine import Store
@@ -25,6 +26,11 @@ class Services:
     def store(self) -> Store:
         """The database."""
         return self.installation.store
+
+    @cached_property
+    def hook(self) -> Hook:
+        """What scores single invoices."""
+        return Hook(self.installation)
 
     @cached_property
     def catalog(self) -> "Catalog":

@@ -4,11 +4,12 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from prebill.api.routes import billing_runs, cases, health, usage_events
+from prebill.api.routes import billing_runs, cases, health, invoices, usage_events
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
     usage_events.router,
+    invoices.router,
     billing_runs.router,
     cases.router,
 )

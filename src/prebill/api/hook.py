@@ -1,0 +1,244 @@
+"""Judge invoices of another engine before they are released: gather, score (pure), store.
+
+One prepared profile row a customer stands for the history; the features, models and policy are
+those of every run. Decision and audit entry are one SQL transaction. No DBOS, lake or MLflow here.
+The sample of the portfolio stands in for all of it: tails of the hook rest on fewer invoices than
+those of a run.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from prebill import audit
+from prebill.bootstrap import Installation, Judges
+from prebill.core.errors import ConflictError, InputError
+from prebill.core.schemas.inbound import INVOICE_LINES, INVOICES
+from prebill.core.schemas.internal import DECISIONS
+from prebill.store.codec import now_text
+from prebill.store.engine import Row, Tx
+from prebill.store.profiles import (
+    FRAMES,
+    MARK,
+    PORTFOLIO,
+    Facts,
+    customers_named,
+    decided_before,
+    read_profiles,
+    unpacked,
+)
+from prebill.store.users import Actor
+
+if TYPE_CHECKING:
+    from prebill.contracts import Catalog
+    from prebill.core.scoring.scorer import Scored
+
+#: Stands in the decision log where a run's id would.
+RUN_ID: Final = "gate"
+MAX_INVOICES: Final = 200
+#: A changed policy or model is in force within this time.
+JUDGES_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The sample of the portfolio, read once until the profiles change."""
+
+    mark: str
+    facts: Facts
+    customers: pl.DataFrame
+
+
+@dataclass(slots=True)
+class Hook:
+    """Scores invoices; keeps judges and sample between requests."""
+
+    opened: Installation
+    _lock: Lock = field(default_factory=Lock)
+    _judges: tuple[float, Judges] | None = None
+    _reference: Reference | None = None
+
+    def score(
+        self, catalog: "Catalog", given: dict[str, list[dict[str, Any]]], actor: Actor
+    ) -> list[dict[str, Any]]:
+        """Judge and store; the same content gets the decision that it got before.
+
+        Raises
+        ------
+        InputError
+            A row breaks its data contract, or there are too many.
+        ConflictError
+            No profile was prepared yet.
+        """
+        invoices = _checked(catalog, INVOICES.name, given["invoices"])
+        lines = _checked(catalog, INVOICE_LINES.name, given["invoice_lines"])
+        versions = _versions(invoices, lines)
+        with self.opened.store.read() as tx:
+            known = decided_before(tx, list(versions.items()), RUN_ID)
+            if len(known) == len(versions):
+                return [_answer(known[name]) for name in versions]
+            inputs = self._gather(tx, invoices)
+        scored = self._judged(inputs, invoices, lines)
+        rows = _rows(scored, versions)
+        with self.opened.store.transaction() as tx:
+            tx.insert_rows("decisions", rows, on_conflict="ignore")
+            for row in rows:  # a small batch: at most MAX_INVOICES
+                detail = {"version": row["draft_version"], "action": row["action"]}
+                audit.record(tx, actor.user_id, "invoice.scored", row["draft_id"], detail)
+            stored = decided_before(tx, list(versions.items()), RUN_ID)
+        return [_answer(stored[name]) for name in versions]
+
+    def _gather(self, tx: Tx, invoices: pl.DataFrame) -> "Past":
+        names = sorted(set(invoices["customer_id"]))
+        profiles = read_profiles(tx, [*names, MARK])
+        if MARK not in profiles:
+            message = "no profile was prepared yet: import the history, then wait a minute"
+            raise ConflictError(message)
+        reference = self._sample(tx, profiles[MARK]["payload"])
+        own = [
+            unpacked(json.loads(profiles[name]["payload"])) for name in names if name in profiles
+        ]
+        facts = {
+            frame.name: pl.concat(
+                [reference.facts[frame.name], *(one[frame.name] for one in own)]
+            ).unique(frame.key, keep="last", maintain_order=True)
+            for frame in FRAMES
+        }
+        customers = pl.concat([reference.customers, customers_named(tx, names)])
+        return Past(facts, customers.unique("customer_id", keep="last"))
+
+    def _sample(self, tx: Tx, mark: str) -> Reference:
+        with self._lock:
+            if self._reference is None or self._reference.mark != mark:
+                row = read_profiles(tx, [PORTFOLIO]).get(PORTFOLIO)
+                nothing: dict[str, list[Row]] = {frame.name: [] for frame in FRAMES}
+                facts = unpacked(json.loads(row["payload"]) if row else nothing)
+                names = facts["invoices"]["customer_id"].unique().to_list()
+                self._reference = Reference(mark, facts, customers_named(tx, names))
+            return self._reference
+
+    def _judged(self, past: "Past", invoices: pl.DataFrame, lines: pl.DataFrame) -> "Scored":
+        from prebill.core.scoring.frames import Books, ScoringInputs
+        from prebill.core.scoring.scorer import score
+        from prebill.workflows.decisions import cannot_judge
+
+        judges = self._present_judges()
+        if judges.failure:
+            drafts = invoices.select("currency", draft_id="invoice_id")
+            return cannot_judge(drafts, judges.policy, f"models can't be used: {judges.failure}")
+        inputs = ScoringInputs(
+            history=Books(past.facts["invoices"], past.facts["invoice_lines"]),
+            drafts=Books(invoices, lines),
+            customers=past.customers,
+            payments=past.facts["payments"],
+            credit_notes=past.facts["credit_notes"],
+        )
+        return score(inputs, judges.models, judges.policy)
+
+    def _present_judges(self) -> Judges:
+        with self._lock:
+            if self._judges is None or monotonic() - self._judges[0] > JUDGES_SECONDS:
+                self._judges = (monotonic(), self.opened.load_judges())
+            return self._judges[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of the customers of a request, and of the sample."""
+
+    facts: Facts
+    customers: pl.DataFrame
+
+
+def _checked(catalog: "Catalog", contract: str, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Check rows by the contract that files are checked by."""
+    if len(rows) > MAX_INVOICES * 100:
+        message = f"too many {contract} for one request: use `prebill score` for files"
+        raise InputError(message)
+    compiled = catalog.compiled(contract)
+    names = [column.name for column in compiled.frame.columns]
+    text = pl.DataFrame(
+        {name: [_text(row.get(name)) for row in rows] for name in names},
+        schema=dict.fromkeys(names, pl.String()),
+    )
+    checked = compiled.check(text)
+    if not checked.rejected.is_empty():
+        first = checked.rejected.row(0, named=True)
+        message = f"{contract} row {first['row']}: {first['column']} breaks {first['rule']}"
+        raise InputError(message, contract=contract, row=first["row"], column=first["column"])
+    return checked.good.drop("row")
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _versions(invoices: pl.DataFrame, lines: pl.DataFrame) -> dict[str, str]:
+    """A digest of each invoice's content: the same content is decided once."""
+    if not 0 < invoices.height <= MAX_INVOICES:
+        message = f"send between 1 and {MAX_INVOICES} invoices; this request has {invoices.height}"
+        raise InputError(message)
+    if invoices["invoice_id"].is_duplicated().any():
+        message = "two invoices of the request have the same invoice_id"
+        raise InputError(message)
+    texts: dict[str, list[str]] = {
+        row["invoice_id"]: [json.dumps(row, default=str)] for row in invoices.iter_rows(named=True)
+    }
+    for row in lines.sort("invoice_id", "line_id").iter_rows(named=True):
+        if row["invoice_id"] not in texts:
+            message = f"line {row['line_id']} belongs to {row['invoice_id']}, which is not sent"
+            raise InputError(message)
+        texts[row["invoice_id"]].append(json.dumps(row, default=str))
+    return {
+        name: hashlib.sha256("\n".join(parts).encode()).hexdigest() for name, parts in texts.items()
+    }
+
+
+def _rows(scored: "Scored", versions: dict[str, str]) -> list[Row]:
+    """Rows of the decision log."""
+    now = now_text()
+    findings: dict[str, list[Row]] = {name: [] for name in versions}
+    for one in scored.findings.iter_rows(named=True):
+        findings[one.pop("invoice_id")].append(one)
+    features = {
+        row["invoice_id"]: hashlib.sha256(json.dumps(row).encode()).hexdigest()
+        for row in scored.feature_rows.iter_rows(named=True)
+    }
+    rows = []
+    for decision in scored.decisions.iter_rows(named=True):
+        name = decision.pop("invoice_id")
+        rows.append(
+            {
+                **decision,
+                "draft_id": name,
+                "draft_version": versions[name],
+                "run_id": RUN_ID,
+                "findings_json": json.dumps(findings[name]),
+                "feature_hash": features.get(name, ""),
+                "draft_hash": versions[name],
+                "decided_at": now,
+            }
+        )
+    return rows
+
+
+def _answer(row: Row) -> dict[str, Any]:
+    """A stored decision as it is answered."""
+    kept = {name: row[name] for name in DECISIONS.names if name != "invoice_id"}
+    return {
+        "invoice_id": row["draft_id"],
+        **kept,
+        "reasons": json.loads(row["reasons"]),
+        "model_versions": json.loads(row["model_versions"]),
+        "findings": json.loads(row["findings_json"]),
+        "version": row["draft_version"],
+        "decided_at": row["decided_at"],
+    }
