@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from prebill import audit
+from prebill.bootstrap import Installation
 from prebill.cli import app
 from prebill.core.errors import ConflictError, InputError, NotFoundError
 from prebill.lake import Lake
@@ -15,7 +16,7 @@ from prebill.store import ingest as sql
 from prebill.store.engine import Store
 from prebill.workflows import quarantine
 from prebill.workflows.ingest_entry import advice
-from prebill.workflows.staging import MAX_EVENTS, accept_events, move_staged_events
+from prebill.workflows.staging import MAX_EVENTS, accept_events, move_due, move_staged_events
 from prebill.workflows.template import write_templates
 from tests.workflows.ingest_company import (
     AS_OF_AT,
@@ -173,6 +174,16 @@ def test_accepted_events_are_durable_and_move_once(
     assert move_staged_events(world(store, lake)).entered == 0
     with store.read() as tx:
         assert tx.scalar("SELECT count(*) FROM staged_events") == 0
+
+
+def test_installation_moves_what_waits(settings: Settings, tmp_path: Path) -> None:
+    Store(settings.database_url).create_all()
+    opened = Installation.open(settings)
+    assert move_due(opened).entered == 0
+    bring(opened.store, opened.lake, tmp_path / "in")
+    accept_events(opened.store, CATALOG, [cloud_event("h1")], "token-1")
+    assert move_due(opened).entered == 1
+    opened.close()
 
 
 def test_bad_events_are_refused_by_name_and_kept(

@@ -40,9 +40,10 @@ def run(
     from prebill.bootstrap import Installation
     from prebill.settings import Settings
     from prebill.store.runs import run_summary
-    from prebill.workflows import deliver, plan, runtime
+    from prebill.workflows import deliver, plan, runtime, staging
 
     opened = Installation.open(Settings.load())
+    staging.move_due(opened)
     run_id = plan.open_run(
         opened,
         period,
@@ -140,12 +141,13 @@ def worker(
     from prebill import audit
     from prebill.bootstrap import Installation
     from prebill.settings import Settings
-    from prebill.workflows import deliver, runtime
+    from prebill.workflows import deliver, runtime, staging
 
     opened = Installation.open(Settings.load())
     working = runtime.Worker(opened, shards_at_once=shards)
     working.start()
     working.also(lambda: deliver.deliver_due(opened), every_seconds=1.0)
+    working.also(lambda: staging.move_due(opened), every_seconds=10.0)
     working.also(lambda: audit.seal(opened.store, opened.settings.audit_heads_path), 5.0)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -203,6 +203,11 @@ def stage_events(tx: Tx, events: pl.DataFrame, *, entered_at: datetime, entered_
     return tx.insert_frame("staged_events", rows)
 
 
+def has_staged(tx: Tx) -> bool:
+    """Whether any accepted event waits to be moved."""
+    return tx.scalar("SELECT 1 FROM staged_events LIMIT 1") is not None
+
+
 def staged(tx: Tx, limit: int) -> pl.DataFrame:
     """Return the oldest staged events with their ``seq``."""
     where = "ORDER BY seq LIMIT :limit"

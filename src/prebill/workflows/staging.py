@@ -11,13 +11,15 @@ from typing import Any, Final
 import polars as pl
 
 from prebill import audit
+from prebill.bootstrap import Installation
 from prebill.connectors.files.reader import row_json
-from prebill.contracts import Catalog, Compiled
+from prebill.contracts import Catalog, Compiled, load_catalog
 from prebill.core.errors import InputError
 from prebill.core.schemas.inbound import USAGE_EVENTS
 from prebill.store import ingest as sql
 from prebill.store.engine import Store
 from prebill.store.lake_index import record_batch
+from prebill.workflows.ingest import open_world
 from prebill.workflows.ingest_checks import World, judge
 from prebill.workflows.ingest_entry import advice, alone, batch_id_of, now, quarantine_rows
 
@@ -167,6 +169,15 @@ def move_staged_events(world: World, *, actor: str = "system", limit: int = MOVE
                 rejected=moved.rejected + done.rejected,
             )
     return moved
+
+
+def move_due(opened: Installation) -> Moved:
+    """Move what waits in an installation; cheap where nothing does. Workers and runs call it."""
+    with opened.store.read() as tx:
+        if not sql.has_staged(tx):
+            return Moved()
+    catalog = load_catalog(opened.settings.contracts_dir)
+    return move_staged_events(open_world(catalog, opened.store, opened.lake, now()))
 
 
 def _move_batch(world: World, actor: str, limit: int) -> Moved | None:
