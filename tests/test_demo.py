@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,14 +30,17 @@ class Demo:
 
 
 @pytest.fixture(scope="module", params=SEEDS)
-def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+def demo(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Demo]:
     directory = tmp_path_factory.mktemp("demo") / "demo"
     said: list[str] = []
     lines = run_demo(
-        directory, seed=request.param, customers=CUSTOMERS, is_serving=False, say=said.append
+        directory, seed=request.param, customers=CUSTOMERS, is_serving=True, say=said.append
     )
     places = Places(directory)
-    return Demo(places, lines, json.loads(places.result.read_text(encoding="utf-8")))
+    yield Demo(places, lines, json.loads(places.result.read_text(encoding="utf-8")))
+    os.kill(int(places.console_process.read_text(encoding="ascii")), signal.SIGTERM)
 
 
 @pytest.mark.slow
@@ -70,6 +76,15 @@ def test_report_ends_with_its_six_parts(demo: Demo) -> None:
     assert places == sorted(places)
     for part in ("faulty money caught", "Command ", "OK: ", "one-time password", "template DIR"):
         assert part in text
+
+
+@pytest.mark.slow
+def test_the_console_answers_at_its_url(demo: Demo) -> None:
+    url = next(line.split(" · ")[0] for line in demo.lines if line.startswith("http://"))
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        page = answer.read().decode()
+    assert answer.status == 200
+    assert "password" in page.lower()
 
 
 @pytest.mark.slow

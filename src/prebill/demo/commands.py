@@ -15,6 +15,12 @@ from prebill.core.errors import PrebillError
 Say = Callable[[str], None]
 
 _START: Final = "from prebill.cli import main; main()"
+#: Starts the command after the first argument, in a session of its own, and names its process.
+_DETACH: Final = (
+    "import subprocess, sys; log = open(sys.argv[1], 'wb'); "
+    "print(subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=log, "
+    "stderr=subprocess.STDOUT, start_new_session=True).pid)"
+)
 _TAIL_LINES: Final = 15
 #: Exit code of a command that did its work and found something.
 EXIT_FINDINGS: Final = 1
@@ -67,17 +73,19 @@ class Commands:
             raise DemoError(message, command=shown, exit_code=done.returncode)
         return done.stdout
 
-    def start(self, *words: str, log: Path) -> subprocess.Popen[bytes]:
-        """Start ``prebill words…`` in the background; what it says goes to ``log``."""
-        with log.open("wb") as output:
-            return subprocess.Popen(
-                [sys.executable, "-c", _START, *words],
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+    def start(self, *words: str, log: Path) -> int:
+        """Start ``prebill words…`` in the background and return the number of its process.
+
+        It is nobody's child, so that it outlives the demo; what it says goes to ``log``.
+        """
+        started = subprocess.run(
+            [sys.executable, "-c", _DETACH, str(log), sys.executable, "-c", _START, *words],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return int(started.stdout)
 
 
 def told(printed: str, name: str) -> str:

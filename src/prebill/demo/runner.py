@@ -196,9 +196,9 @@ def _console(commands: Commands, places: Places, password: str, *, is_serving: b
     command = f"PREBILL_HOME={home} {program()} serve --port {port}"
     process_id = None
     if is_serving:
-        process = commands.start("serve", "--port", str(port), log=places.console_log)
-        places.console_process.write_text(str(process.pid), encoding="ascii")
-        process_id = process.pid if _answers(process, port) else None
+        started = commands.start("serve", "--port", str(port), log=places.console_log)
+        places.console_process.write_text(str(started), encoding="ascii")
+        process_id = started if _answers(started, port) else None
     return Console(f"http://127.0.0.1:{port}/", ADMINISTRATOR, password, command, process_id)
 
 
@@ -214,10 +214,12 @@ def _free_port() -> int:
     return _PORT
 
 
-def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+def _answers(process_id: int, port: int) -> bool:
     """Wait until the console listens, at most 15 seconds."""
     for _ in range(150):
-        if process.poll() is not None:
+        try:
+            os.kill(process_id, 0)
+        except ProcessLookupError:
             return False
         with socket.socket() as probe:
             probe.settimeout(0.2)
