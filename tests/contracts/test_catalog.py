@@ -44,7 +44,8 @@ def test_file_is_valid_by_the_standard(path: Path) -> None:
 
 def test_feature_contract_lists_the_features() -> None:
     expected = [("invoice_id", "draft"), *FEATURES.items()]
-    assert expected == [(one.name, one.meaning) for one in CATALOG["feature_row"].properties]
+    actual = [(one.name, one.meaning) for one in CATALOG["feature_row"].properties]
+    assert expected == actual, "run python -m prebill.contracts --features, see its README"
 
 
 def columns_of(*tables: str) -> set[str]:

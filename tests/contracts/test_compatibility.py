@@ -14,13 +14,14 @@ from prebill.contracts.compatibility import (
     parse_baseline,
     require_compatible,
 )
+from prebill.contracts.features import write_features
 from prebill.contracts.model import Version
 from prebill.core.errors import ContractError
 from prebill.core.schemas import Kind
 
 FOLDER = Path(__file__).parent.parent.parent / "data_contracts"
 OLD = load_contract(FOLDER / "inbound" / "charges.yaml")
-PAID = load_contract(FOLDER / "outbound" / "invoice.yaml")
+PAID = load_contract(FOLDER / "outbound" / "invoice_line.yaml")
 
 
 def with_property(contract: DataContract, name: str, **values: object) -> DataContract:
@@ -184,3 +185,16 @@ def test_command_refuses_a_breaking_change(
     (folder / source.name).write_text(changed, encoding="utf-8")
     assert main(tmp_path) == 1
     assert "needs version 2.0.0" in capsys.readouterr().err
+
+
+def test_feature_contract_is_rewritten_from_the_features(tmp_path: Path) -> None:
+    (tmp_path / "internal").mkdir()
+    source = FOLDER / "internal" / "feature_row.yaml"
+    path = tmp_path / "internal" / source.name
+    path.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    write_features(tmp_path, {"known": "earlier: invoices", "new_one": "a 'new' feature"})
+    contract = load_contract(path)
+    assert contract.columns == ["invoice_id", "known", "new_one"]
+    assert contract.properties[1].meaning == "earlier: invoices"
+    with pytest.raises(ContractError, match="was removed"):
+        require_compatible([load_contract(source)], [contract])

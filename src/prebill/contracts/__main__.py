@@ -1,6 +1,7 @@
 """Compare the contracts with their baseline, then renew it: ``python -m prebill.contracts``.
 
-To be run after a contract was changed on purpose and its version raised.
+To be run after a contract was changed on purpose and its version raised. ``--features`` first
+rewrites the contract of the feature row from the features that scoring declares.
 """
 
 import sys
@@ -8,13 +9,18 @@ from pathlib import Path
 
 from prebill.contracts.catalog import load_catalog
 from prebill.contracts.compatibility import baseline_text, parse_baseline, require_compatible
+from prebill.contracts.features import write_features
 from prebill.core.errors import ContractError
 
 BASELINE = "baseline.json"
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, *, features: bool = False) -> int:
     """Compare and rewrite the baseline; 1 and a text on standard error when it must not be."""
+    if features:
+        from prebill.core.scoring.scene import FEATURES
+
+        write_features(folder, FEATURES)
     path = folder / BASELINE
     try:
         catalog = load_catalog(folder)
@@ -29,4 +35,6 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "data_contracts")))
+    given = [word for word in sys.argv[1:] if word != "--features"]
+    chosen = Path(given[0] if given else "data_contracts")
+    sys.exit(main(chosen, features="--features" in sys.argv))
