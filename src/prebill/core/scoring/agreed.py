@@ -50,13 +50,19 @@ def conforming(agreements: Agreements) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        ``invoice_id, product`` (the charge), unique.
+        ``invoice_id, product`` (the charge), unique, and ``is_metered``.
     """
     rows = compared(agreements).filter(
         "is_comparable",
         (pl.col("amount_minor") - pl.col("amount_minor_agreed")).abs() <= ROUNDING_MINOR,
     )
-    return rows.select(invoice_id="draft_id", product="charge_id").drop_nulls().unique()
+    return (
+        rows.select(
+            invoice_id="draft_id", product="charge_id", is_metered=pl.col("meter").is_not_null()
+        )
+        .drop_nulls()
+        .unique(["invoice_id", "product"], keep="first", maintain_order=True)
+    )
 
 
 def first_drafts(agreements: Agreements) -> pl.DataFrame:

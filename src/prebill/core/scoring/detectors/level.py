@@ -101,9 +101,10 @@ def _findings(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _ordinary_minor() -> pl.Expr:
-    """The own median, moved as the portfolio moved: a rank, never a posted amount."""
+    """The own median, moved as the portfolio moved, with what the contract changed; an estimate."""
     center = pl.col("total_center") + pl.col("portfolio_move")
-    return estimated_minor(center.sign() * (center.abs().exp() - 1))
+    agreed = pl.col("agreed_change_minor").fill_null(0.0)
+    return estimated_minor(center.sign() * (center.abs().exp() - 1) + agreed)
 
 
 LEVEL: Final = Detector("level", "earlier invoices, or a batch of peers", judge)

@@ -93,7 +93,7 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame, one row per line of ``keys``
-        ``invoice_id, line_id`` with ``own_rate, own_tax_code, own_discount`` (latest earlier line
+        ``keys`` with ``own_rate, own_amount, own_tax_code, own_discount`` (latest earlier lines
         of this customer and product), ``usual_rate`` (latest of anybody) and ``is_seen`` (somebody
         else had this rate before, or has it in the same batch).
     """
@@ -103,6 +103,7 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         .group_by("series", "product", "issued_on", maintain_order=True)
         .agg(
             own_rate=pl.col("rate").last(),
+            own_amount=pl.col("amount").sum(),
             own_tax_code=pl.col("tax_code").last(),
             own_discount=pl.col("discount").last(),
         )
@@ -115,6 +116,7 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     return wanted.join(seen, on=["product", "rate_key"], how="left").select(
         *keys.columns,
         "own_rate",
+        "own_amount",
         "own_tax_code",
         "own_discount",
         "usual_rate",
