@@ -1,6 +1,6 @@
 """What a line was expected to cost."""
 
-from prebill.console.expectation import compare
+from prebill.console.expectation import compare, findings_of
 from tests.api.builders import finding, line
 
 
@@ -47,3 +47,18 @@ def test_without_money_nothing_was_expected_otherwise() -> None:
     silent = finding("usage_late", None, basis="could_not_judge")
     found = compare([line(1)], [silent])
     assert (found.basis, found.difference_minor) == ("", 0)
+
+
+def test_objection_to_the_tax_is_a_row_of_its_own() -> None:
+    wrong = finding("tax_share_unusual", -2_375, line_ids="")
+    found = compare([line(1)], [wrong], tax_minor=0)
+    assert [(12_500, 12_500), (2_375, 0)] == [
+        (gap.expected_minor, gap.billed_minor) for gap in found.gaps
+    ]
+    assert found.has_tax
+
+
+def test_reasons_stand_in_where_no_findings_were_kept() -> None:
+    reasons = '[{"code": "invoice_missing", "text": "none", "amount_minor": -6034, "lines": []}]'
+    found = compare([], findings_of("[]", reasons))
+    assert found.difference_minor == -6_034

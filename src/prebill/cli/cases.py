@@ -100,18 +100,21 @@ def show(
 ) -> None:
     """Show one case: verdict, lines expected against billed, reasons by money."""
     from prebill.console import words
-    from prebill.console.expectation import compare
+    from prebill.console.expectation import compare, findings_of
     from prebill.console.pages.case import ranked_findings, verdict_sentence
     from prebill.store.console import find_case
 
     with _opened() as opened, opened.store.read() as tx:
         case = find_case(tx, case_id)
-    findings = json.loads(case["findings_json"] or "[]")
+    findings = findings_of(case["findings_json"], case["reasons"])
     lines = json.loads(case["lines_json"] or "[]")
     if as_json:
         typer.echo(json.dumps({**_plain(case), "findings": findings, "lines": lines}, indent=2))
         return
-    comparison, currency = compare(lines, findings), case["currency"]
+    comparison, currency = (
+        compare(lines, findings, tax_minor=case["tax_minor"] or 0),
+        case["currency"],
+    )
     typer.secho(verdict_sentence(case, comparison, findings), bold=True)
     typer.echo(f"{case['customer_name'] or case['customer_id']}, {case['draft_id']}, "
                f"{case['status']}, version {case['lock_version']}")  # fmt: skip

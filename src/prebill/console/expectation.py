@@ -4,11 +4,14 @@ A finding says how much money it objects to. Exact findings (contract, price boo
 the right amount; statistical ones know the ordinary one and speak only where no exact one does.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 EXACT: Final = "exact"
+#: Line id of the row that compares the tax.
+TAX: Final = "tax"
 STATISTICAL: Final = "statistical"
 
 Finding = dict[str, Any]
@@ -53,8 +56,34 @@ class Comparison:
         """Billed less expected."""
         return self.billed_minor - self.expected_minor
 
+    @property
+    def has_tax(self) -> bool:
+        """Whether the tax is among the rows: only where a judge objects to it."""
+        return any(gap.line_id == TAX for gap in self.gaps)
 
-def compare(lines: Sequence[Line], findings: Sequence[Finding]) -> Comparison:
+
+def findings_of(findings_json: str | None, reasons_json: str | None) -> list[Finding]:
+    """Read the findings of a decision; a gap has reasons alone, which say the same in short."""
+    found: list[Finding] = json.loads(findings_json or "[]")
+    if found:
+        return found
+    return [
+        {
+            "detector": "",
+            "basis": EXACT,
+            "score": None,
+            "expected": None,
+            "evidence": "",
+            **{name: one.get(name) for name in ("code", "text", "amount_minor")},
+            "line_ids": ",".join(str(line) for line in one.get("lines") or []),
+        }
+        for one in json.loads(reasons_json or "[]")
+    ]
+
+
+def compare(
+    lines: Sequence[Line], findings: Sequence[Finding], *, tax_minor: int = 0
+) -> Comparison:
     """Set the lines beside what the judges expected.
 
     A line takes its expectation from the finding with the most money on it. A finding over several
@@ -69,12 +98,17 @@ def compare(lines: Sequence[Line], findings: Sequence[Finding]) -> Comparison:
     )
     exact = [one for one in with_money if one["basis"] == EXACT]
     chosen = exact or [one for one in with_money if one["basis"] == STATISTICAL]
-    by_line = _by_line(chosen, {str(line["line_id"]) for line in lines})
+    priced = [one for one in chosen if not one["code"].startswith("tax_")]
+    by_line = _by_line(priced, {str(line["line_id"]) for line in lines})
     gaps = [_gap(line, by_line.get(str(line["line_id"]))) for line in lines]
-    whole = [one for one in chosen if not one["line_ids"]]
+    on_tax = [one for one in chosen if one["code"].startswith("tax_")]
+    whole = [one for one in chosen if not one["line_ids"] and one not in on_tax]
     if not exact:
         whole = [] if by_line else whole[:1]
     gaps += [_absent(one) for one in _distinct(whole)]
+    if on_tax:
+        expected = tax_minor - int(on_tax[0]["amount_minor"])
+        gaps.append(Gap(TAX, "Tax", expected, tax_minor, on_tax[0]))
     basis = (EXACT if exact else STATISTICAL) if chosen else ""
     return Comparison(tuple(gaps), basis)
 

@@ -64,16 +64,29 @@ def _contract_facts(tx: Tx, case: Row) -> list[Fact]:
         ),
         Fact("Payment terms", f"{contract['payment_terms_days']} days"),
     ]
-    facts += [Fact("Agreed", _terms(row)) for row in terms_of(tx, case["contract_id"])]
-    facts += [Fact("Billed as", _terms(row)) for row in phases_of(tx, case["subscription_id"])]
+    agreed = _in_force(terms_of(tx, case["contract_id"]), case)
+    billed = _in_force(phases_of(tx, case["subscription_id"]), case)
+    facts += [Fact("Agreed", _terms(row)) for row in agreed]
+    facts += [Fact("Billed as", _terms(row)) for row in billed]
     facts += [
         Fact(
             "Entitled to",
             f"{words.decimal(row['granted_quantity'])} {words.phrase(row['feature'])}",
         )
-        for row in entitlements_of(tx, case["contract_id"])
+        for row in _in_force(entitlements_of(tx, case["contract_id"]), case)
     ]
     return facts
+
+
+def _in_force(rows: list[Row], case: Row) -> list[Row]:
+    """Those of the draft's period; all where none was in force then, because that is the news."""
+    found = [
+        row
+        for row in rows
+        if row["effective_from_on"] < case["period_end_on"]
+        and (row["effective_to_on"] or "9999") > case["period_start_on"]
+    ]
+    return found or rows
 
 
 def _terms(row: Row) -> str:
@@ -83,10 +96,10 @@ def _terms(row: Row) -> str:
     if words.decimal(row["discount_percent"]) != "0":
         text += f", {words.decimal(row['discount_percent'])} % off"
         if row["discount_ends_on"]:
-            text += f" until {words.day(row['discount_ends_on'])}"
+            text += f" until {words.last_day(row['discount_ends_on'])}"
     text += f", from {words.day(row['effective_from_on'])}"
     if row["effective_to_on"]:
-        text += f" to {words.day(row['effective_to_on'])}"
+        text += f" to {words.last_day(row['effective_to_on'])}"
     return text
 
 

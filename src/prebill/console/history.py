@@ -79,7 +79,7 @@ def chart_of(past: list[Past], case: dict[str, Any]) -> HistoryChart | None:
     present = Past(
         date.fromisoformat(case["period_start_on"]),
         case["draft_id"],
-        case["total_minor"],
+        case["total_minor"] or 0,
         is_present=True,
     )
     shown = [*past, present]
@@ -105,6 +105,8 @@ def _bar(one: Past, currency: str) -> Bar:
 
 
 def _summary(past: list[Past], present: Past, usual: int, currency: str) -> str:
+    if present.total_minor == 0:
+        return f"Nothing was drafted; the median of the past is {words.money(usual, currency)}."
     shown = words.money(present.total_minor, currency)
     if usual <= 0:
         return f"This draft totals {shown}."

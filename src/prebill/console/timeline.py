@@ -8,10 +8,16 @@ from prebill.store.console import names_of, timeline_of
 from prebill.store.engine import Tx
 
 
-def timeline(tx: Tx, *object_ids: str) -> tuple[Event, ...]:
-    """Say what changed, when, by whom, for some objects together."""
+def timeline(tx: Tx, *object_ids: str, opened_at: str = "") -> tuple[Event, ...]:
+    """Say what changed, when, by whom, for some objects together.
+
+    ``opened_at``: the beginning to show where no change was written down.
+    """
     names = names_of(tx)
-    return tuple(_event(row, names) for row in timeline_of(tx, *object_ids))
+    events = tuple(_event(row, names) for row in timeline_of(tx, *object_ids))
+    if opened_at and not events:
+        return (Event(words.instant(opened_at), "case: open", ""),)
+    return events
 
 
 def _event(row: dict[str, Any], names: dict[str, str]) -> Event:

@@ -182,6 +182,7 @@ class CasePage:
     lock_version: int
     release_reasons: tuple[Option, ...]
     error_reasons: tuple[Option, ...]
+    is_gap: bool
     corrections: Corrections
     currency: str
     notice: str
@@ -190,6 +191,7 @@ class CasePage:
     next_href: str
     compared: tuple[ComparedLine, ...]
     compared_basis: str
+    total_label: str
     expected_total: str
     billed_total: str
     difference_total: str

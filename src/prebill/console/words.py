@@ -63,6 +63,17 @@ def percent(share: float | None) -> str:
     return f"{share * 100:.0f} %"
 
 
+def likely(share: float | None) -> str:
+    """Write how likely something is.
+
+    Examples
+    --------
+    >>> likely(0.2), likely(None)
+    ('20 % likely', 'unknown')
+    """
+    return "unknown" if share is None else f"{percent(share)} likely"
+
+
 def instant(text: str | None) -> str:
     """Write an instant of the tables.
 
@@ -101,8 +112,18 @@ def span(start_on: str | None, end_on: str | None) -> str:
     """
     if not start_on or not end_on:
         return "–"
-    last_on = date.fromisoformat(end_on) - timedelta(days=1)
-    return f"{day(start_on)} to {day(last_on.isoformat())}"
+    return f"{day(start_on)} to {last_day(end_on)}"
+
+
+def last_day(end_on: str) -> str:
+    """Write the day before an exclusive end.
+
+    Examples
+    --------
+    >>> last_day("2026-10-01")
+    '30 Sep 2026'
+    """
+    return day((date.fromisoformat(end_on) - timedelta(days=1)).isoformat())
 
 
 def rarity(score: float) -> str:

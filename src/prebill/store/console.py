@@ -60,11 +60,28 @@ def list_cases(
     if after is not None:
         conditions.append(_after(after, values))
     values["limit"] = min(max(limit, 1), MAX_LIMIT)
-    return tx.rows(
+    rows = tx.rows(
         f"SELECT {_CASE_COLUMNS} FROM cases c {_CASE_JOINS} WHERE {' AND '.join(conditions)} "
         "ORDER BY c.priority DESC NULLS LAST, c.case_id LIMIT :limit",
         values,
     )
+    return [_with_customer(tx, row) for row in rows]
+
+
+def _with_customer(tx: Tx, row: Row) -> Row:
+    """A gap has no draft to join: its id ``gap:period:customer:…`` says who and when."""
+    if row["kind"] != "gap" or row["customer_id"] is not None:
+        return row
+    _, period, customer_id = row["draft_id"].split(":", 3)[:3]
+    customer = customer_of(tx, customer_id)
+    name = customer["name"] if customer else None
+    return {
+        **row,
+        "period": period,
+        "period_start_on": f"{period}-01",
+        "customer_id": customer_id,
+        "customer_name": name,
+    }
 
 
 def _after(after: Cursor, values: dict[str, object]) -> str:
@@ -138,7 +155,7 @@ def find_case(tx: Tx, case_id: str) -> Row:
     if row is None:
         message = f"there is no case {case_id}: it may have been replaced; look in the queue"
         raise NotFoundError(message, case_id=case_id)
-    return row
+    return _with_customer(tx, row)
 
 
 def verdict_of(tx: Tx, case_id: str) -> Row | None:

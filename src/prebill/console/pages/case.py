@@ -7,7 +7,16 @@ from typing import Any, Final
 from prebill.api.reasons import ERROR_REASONS, RELEASE_REASONS
 from prebill.console import words
 from prebill.console.charts import compare_bars
-from prebill.console.expectation import EXACT, STATISTICAL, Comparison, Finding, Gap, compare
+from prebill.console.expectation import (
+    EXACT,
+    STATISTICAL,
+    TAX,
+    Comparison,
+    Finding,
+    Gap,
+    compare,
+    findings_of,
+)
 from prebill.console.facts import case_facts, correction_choices
 from prebill.console.history import chart_of, past_invoices, past_rows
 from prebill.console.links import case_href
@@ -25,7 +34,7 @@ _BASIS: Final = {
     "": "No judge named another amount.",
 }
 _NOTICES: Final = {
-    "released": "Released. It is issued with the next delivery.",
+    "released": "Released.",
     "corrected": "Corrected. The new version was judged again.",
     "rejected": "Rejected. It will not be issued.",
 }
@@ -47,9 +56,10 @@ def case_page(
     """Read everything about a case."""
     told = told or Told()
     case = find_case(tx, case_id)
-    findings: list[Finding] = json.loads(case["findings_json"] or "[]")
-    comparison = compare(json.loads(case["lines_json"] or "[]"), findings)
-    currency = case["currency"]
+    findings = findings_of(case["findings_json"], case["reasons"])
+    lines = json.loads(case["lines_json"] or "[]")
+    comparison = compare(lines, findings, tax_minor=case["tax_minor"] or 0)
+    currency, is_gap = case["currency"], case["kind"] == "gap"
     past = past_invoices(tx, lake, case)
     following = next_case_id(tx)
     return CasePage(
@@ -66,6 +76,7 @@ def case_page(
         lock_version=case["lock_version"],
         release_reasons=_reason_options(RELEASE_REASONS, told.reason),
         error_reasons=_reason_options(ERROR_REASONS, told.reason),
+        is_gap=is_gap,
         corrections=correction_choices(tx, case),
         currency=currency,
         notice=_NOTICES.get(told.notice, ""),
@@ -76,6 +87,7 @@ def case_page(
         compared_basis=_BASIS[comparison.basis],
         expected_total=words.bare_money(comparison.expected_minor, currency),
         billed_total=words.bare_money(comparison.billed_minor, currency),
+        total_label="With tax" if comparison.has_tax else "Before tax",
         difference_total=words.signed_bare_money(comparison.difference_minor, currency),
         difference_direction=words.direction(comparison.difference_minor),
         reasons=_reasons(findings, currency),
@@ -83,7 +95,7 @@ def case_page(
         past=past_rows(past, case),
         customer=case["customer_name"] or case["customer_id"] or case["draft_id"],
         facts=case_facts(tx, case),
-        timeline=timeline(tx, case_id, case["draft_id"]),
+        timeline=timeline(tx, case_id, case["draft_id"], opened_at=case["opened_at"]),
     )
 
 
@@ -92,7 +104,9 @@ def verdict_sentence(case: dict[str, Any], comparison: Comparison, findings: lis
     currency = case["currency"]
     difference = comparison.difference_minor
     parts = []
-    if difference:
+    if case["kind"] == "gap":
+        parts.append(f"an invoice of {words.money(abs(difference), currency)} was not drafted")
+    elif difference:
         than = "more" if difference > 0 else "less"
         parts.append(f"{words.money(abs(difference), currency)} {than} than expected")
     elif case["total_minor"] is not None:
@@ -130,12 +144,12 @@ def _verdict_facts(case: dict[str, Any]) -> tuple[Fact, ...]:
         Fact("Customer", case["customer_name"] or case["customer_id"] or "–"),
         Fact("Total", words.money(case["total_minor"], currency)),
         Fact("Expected loss", words.money(case["expected_loss_minor"], currency)),
-        Fact("Paid late", f"{words.percent(case['p_late'])} likely"),
+        Fact("Paid late", words.likely(case["p_late"])),
         Fact("History", case["confidence"] or "–"),
         Fact("Decide by", words.instant(case["due_at"])),
     ]
     if case["p_error_basis"] == "prior":
-        facts.append(Fact("Likelihood from", "the policy's prior: no verdicts yet to learn from"))
+        facts.append(Fact("Likelihood", "from the policy's prior"))
     return tuple(facts)
 
 
@@ -166,7 +180,7 @@ def _compared(comparison: Comparison, currency: str) -> tuple[ComparedLine, ...]
         is_surplus = not gap.line_id and gap.expected_minor < 0  # too much on the whole: no line
         rows.append(
             ComparedLine(
-                name=f"{gap.line_id}. {gap.name}" if gap.line_id else gap.name,
+                name=f"{gap.line_id}. {gap.name}" if gap.line_id not in {"", TAX} else gap.name,
                 detail=_detail(gap),
                 expected="–" if is_surplus else words.bare_money(gap.expected_minor, currency),
                 billed=words.bare_money(gap.billed_minor, currency) if gap.line_id else "–",
@@ -197,7 +211,9 @@ def _reasons(findings: list[Finding], currency: str) -> tuple[Reason, ...]:
             direction=words.direction(one.get("amount_minor")),
             text=one["text"],
             expected=one.get("expected") or "",
-            judge=f"{words.phrase(one['detector'])}, {_basis_words(one)}",
+            judge=", ".join(
+                part for part in (words.phrase(one["detector"]), _basis_words(one)) if part
+            ),
             lines=one["line_ids"],
             evidence=one["evidence"],
         )
