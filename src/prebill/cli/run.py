@@ -99,6 +99,12 @@ def _told(summary: "RunSummary") -> list[str]:
             f"drafts      {counts.get('drafts', 0):,} with {counts.get('lines', 0):,} lines, "
             f"{counts.get('skips', 0):,} charges skipped with a reason"
         ),
+        (
+            f"of these    {counts.get('fate_new', 0):,} new, "
+            f"{counts.get('fate_replace', 0):,} new versions, "
+            f"{counts.get('fate_promote', 0):,} now final, "
+            f"{counts.get('fate_equal', 0):,} left as they were"
+        ),
         "now         " + ", ".join(f"{count:,} {_WORDS[name]}" for name, count in states.items()),
     ]
     for currency, totals in summary.totals_minor.items():
@@ -141,14 +147,18 @@ def worker(
     from prebill import audit
     from prebill.bootstrap import Installation
     from prebill.settings import Settings
+    from prebill.telemetry import configure
     from prebill.workflows import deliver, runtime, staging
+    from prebill.workflows.upkeep import sweep_orphans
 
+    configure()
     opened = Installation.open(Settings.load())
     working = runtime.Worker(opened, shards_at_once=shards)
     working.start()
     working.also(lambda: deliver.deliver_due(opened), every_seconds=1.0)
     working.also(lambda: staging.move_due(opened), every_seconds=10.0)
     working.also(lambda: audit.seal(opened.store, opened.settings.audit_heads_path), 5.0)
+    working.also(lambda: sweep_orphans(opened, datetime.now(UTC)), 3600.0)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
