@@ -9,7 +9,7 @@ from prebill.demo.assessment import Assessment
 
 Row = Mapping[str, Any]
 
-_SHOWN: Final = 8
+_SHOWN: Final = 25
 _RULE: Final = "─" * 96
 
 
@@ -142,13 +142,8 @@ def error_lines(assessment: Assessment) -> list[str]:
         f"{format_minor(row['true_total_minor'], row['currency'])}"
         for row in assessment.missed.iter_rows(named=True)
     ]
-    stopped = [
-        f"  {row['customer_id']} {row['name'] or ''}: {row['action']}, "
-        f"{format_minor(row['total_minor'], row['currency'])}, {row['reason_code']}"
-        + (f" (odd but right: {row['kind']})" if row["kind"] else "")
-        for row in assessment.wrongly_stopped.iter_rows(named=True)
-    ]
-    held = assessment.wrongly_stopped.filter(assessment.wrongly_stopped["action"] == "hold").height
+    stopped = assessment.wrongly_stopped
+    held = [_stopped_line(row) for row in stopped.iter_rows(named=True) if row["action"] == "hold"]
     odd = [
         f"{row['kind']} {row['held']}+{row['reviewed']} of {row['invoices']}"
         for row in assessment.hard_negatives.iter_rows(named=True)
@@ -156,10 +151,17 @@ def error_lines(assessment: Assessment) -> list[str]:
     return [
         f"Missed: {len(missed)}",
         *_first(missed),
-        f"Stopped wrongly: {held} held, {len(stopped) - held} to review",
-        *_first(stopped),
+        f"Held wrongly: {len(held)}",
+        *_first(held),
+        f"Sent to review though right: {stopped.height - len(held)}, by name in result.json",
         f"Odd but right, held+reviewed: {', '.join(odd)}",
     ]
+
+
+def _stopped_line(row: Row) -> str:
+    odd = f" (odd but right: {row['kind']})" if row["kind"] else ""
+    total = format_minor(row["total_minor"], row["currency"])
+    return f"  {row['customer_id']} {row['name'] or ''}: {total}, {row['reason_code']}{odd}"
 
 
 def _first(lines: list[str]) -> list[str]:
