@@ -81,15 +81,10 @@ def policy_text(path: Path | None) -> str:
 
 def load_models(settings: Settings) -> tuple["Models", str]:
     """Load the verified local copies; a failure is returned in words and leaves no model."""
-    import importlib.util
-
-    from prebill.core.scoring.models import Models
-
-    if importlib.util.find_spec("prebill.registry") is None:  # building in progress
-        return Models(), ""
     from prebill import registry
+    from prebill.core.scoring.models import Models
 
     try:
         return registry.load_models(settings), ""
     except ModelError as error:
-        return Models(forest=None, payment_risk=None, versions={}), str(error)
+        return Models(), str(error)

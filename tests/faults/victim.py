@@ -6,6 +6,7 @@ kills the process with SIGKILL at the N-th time that PLACE is reached; ``-`` for
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,10 @@ def plant(place: str, number: int) -> None:
             bill._compute = dying(bill._compute, on_call=number, before=False)
         case "inside-chunk":
             # Everything of the chunk is written, nothing is committed.
+            bill.apply_rows = dying(bill.apply_rows, on_call=number, before=False)
+        case "inside-chunk-elsewhere":
+            # As on another machine: nobody here can look up its process.
+            socket.gethostname = lambda: "elsewhere"
             bill.apply_rows = dying(bill.apply_rows, on_call=number, before=False)
         case "after-step":
             # A step has committed with its record; DBOS was not told yet.

@@ -23,6 +23,8 @@ FINAL_AT = datetime(2026, 11, 5, 12, tzinfo=UTC)
 #: Within the grace days: drafts stay drafts.
 EARLY_AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
+#: What the present test opened; closed after it (see conftest.py).
+OPENED: list[Installation] = []
 #: Releases whatever no difference from the contract speaks against.
 LENIENT_RULES = [
     {
@@ -43,6 +45,7 @@ def install(
     policy = {"policy_path": lenient_policy(home)} if lenient else {}
     settings = Settings.load(home, database_url=database_url, **policy)
     opened = Installation(settings, Store(database_url), Lake(settings.lake_dir))
+    OPENED.append(opened)
     load(opened, company.frames(accounts, events))
     return opened
 

@@ -17,8 +17,8 @@ from prebill.store.lake_index import named_batches
 from prebill.store.runs import Run, load_run, run_id_of, save_run, unfinished_run
 from prebill.workflows.gather import usage_bounds
 
-#: Customers of a shard: small enough to repeat after a crash, large enough for columns.
-SHARD_CUSTOMERS: Final = 5_000
+#: Customers of a shard. Each shard calibrates on up to 30,000 past invoices: small ones cost more.
+SHARD_CUSTOMERS: Final = 20_000
 
 
 def open_run(
