@@ -58,8 +58,19 @@ class Postgresql:
             connection.execute(statement)
 
 
+#: As a company would run it: every commit is on disk when it is acknowledged.
+DURABLE_OPTIONS = {
+    "shared_buffers": "512MB",
+    "max_wal_size": "4GB",
+    "max_connections": "60",
+    "listen_addresses": "127.0.0.1",
+}
+
+
 @contextlib.contextmanager
-def running_postgresql(binaries: Path) -> Iterator[Postgresql]:
+def running_postgresql(
+    binaries: Path, given_options: dict[str, str] = OPTIONS
+) -> Iterator[Postgresql]:
     """Start a cluster in a temporary folder; stop that very process at the end."""
     # Not pytest's own folder: that one belongs to root, and the server does not run as root.
     folder = Path(tempfile.mkdtemp(prefix="prebill-postgresql-"))
@@ -72,7 +83,7 @@ def running_postgresql(binaries: Path) -> Iterator[Postgresql]:
         command = [binaries / "initdb", "-D", data, "-U", "prebill", "-A", "trust"]
         _run([*command, "--no-sync", "--encoding=UTF8", "--locale=C"], user=user, folder=folder)
         port = _free_port()
-        options = [f"-c{name}={value}" for name, value in OPTIONS.items()]
+        options = [f"-c{name}={value}" for name, value in given_options.items()]
         log = (folder / "log").open("wb")
         with log:
             server = subprocess.Popen(

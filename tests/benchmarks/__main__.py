@@ -1,0 +1,114 @@
+"""Every benchmark, one after the other: ``make bench``, or ``python -m tests.benchmarks NAME…``.
+
+Each runs in a process of its own, so that memory and caches are its own. Figures are printed as
+tables and raw output; ``docs/benchmarks.md`` keeps the latest of them with what they mean.
+"""
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.servers import DURABLE_OPTIONS, postgresql_binaries, running_postgresql
+
+#: Accounts and events of the measured runs.
+SIZES = ((10_000, 500_000), (100_000, 5_000_000))
+STAGES = ("gather", "meter", "price", "score", "post", "rows", "lake", "store")
+
+
+def runs() -> None:
+    """Billing runs on SQLite and PostgreSQL."""
+    results = [_run(accounts, events, None) for accounts, events in SIZES]
+    binaries = postgresql_binaries()
+    if binaries is None:
+        print("PostgreSQL is not installed: its runs are left out (`make test-deps`)")
+    else:
+        with running_postgresql(binaries, DURABLE_OPTIONS) as server:
+            for number, (accounts, events) in enumerate(SIZES):
+                server.execute(f"CREATE DATABASE bench{number}")
+                results.append(_run(accounts, events, server.url(f"bench{number}")))
+    _print_runs(results)
+
+
+def _run(accounts: int, events: int, database: str | None) -> dict[str, Any]:
+    where = ["--database", database] if database else []
+    arguments = ["--accounts", str(accounts), "--events", str(events), *where]
+    text = _module("tests.benchmarks.billing_run", *arguments)
+    return dict(json.loads(text.splitlines()[-1]))
+
+
+def _print_runs(results: list[dict[str, Any]]) -> None:
+    names = [f"{one['database']} {one['accounts']:,}" for one in results]
+    print("| | " + " | ".join(names) + " |")
+    print("|---|" + "---:|" * len(results))
+    for stage in STAGES:
+        cells = [f"{one['stage_seconds'].get(stage, 0):.1f} s" for one in results]
+        print(f"| {stage} | " + " | ".join(cells) + " |")
+    rows: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+        ("all stages", lambda one: f"{sum(one['stage_seconds'].values()):.1f} s"),
+        ("the command", lambda one: f"{one['run']['seconds']:.1f} s"),
+        ("**invoices/s, stages**", lambda one: _rate(one, sum(one["stage_seconds"].values()))),
+        ("**invoices/s, command**", lambda one: _rate(one, one["run"]["seconds"])),
+        ("peak memory", lambda one: f"{one['run']['peak_mb'] / 1024:.2f} GiB"),
+        ("import before it", lambda one: f"{one['import']['seconds']:.1f} s"),
+        ("issued", lambda one: f"{one['states'].get('issued', 0):,}"),
+    ]
+    for title, cell in rows:
+        print(f"| {title} | " + " | ".join(cell(one) for one in results) + " |")
+
+
+def _rate(one: dict[str, Any], seconds: float) -> str:
+    return f"**{one['accounts'] / seconds:,.0f}**"
+
+
+def core() -> None:
+    """Metering, pricing, tax and drafting in memory."""
+    print(_module("tests.benchmarks.billing_core", "100000", "5000000"))
+
+
+def scoring() -> None:
+    """Features, forest and decisions of 100,000 drafts."""
+    print(_module("tests.benchmarks.scoring_speed"))
+
+
+def intake() -> None:
+    """Usage events from files, staged events, bad rows."""
+    print(_module("tests.benchmarks.intake"))
+
+
+def serving() -> None:
+    """Latency of the hook, the queue page and a decision over HTTP."""
+    print(_module("tests.benchmarks.serving"))
+
+
+def demo() -> None:
+    """`make demo` in seconds."""
+    started = time.perf_counter()
+    subprocess.run(["make", "-s", "demo"], check=True, stdout=subprocess.DEVNULL)
+    print(f"make demo: {time.perf_counter() - started:.1f} s")
+
+
+def _module(name: str, *arguments: str) -> str:
+    command = [sys.executable, "-m", name, *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+BENCHMARKS = {work.__name__: work for work in (core, scoring, runs, intake, serving, demo)}
+
+
+def main() -> None:
+    """Run the named benchmarks, or all."""
+    names = sys.argv[1:] or list(BENCHMARKS)
+    print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}\n")
+    for name in names:
+        print(f"## {name}: {BENCHMARKS[name].__doc__}\n", flush=True)
+        BENCHMARKS[name]()
+        print(flush=True)
+
+
+if __name__ == "__main__":
+    main()
