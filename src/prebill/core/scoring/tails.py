@@ -37,8 +37,9 @@ def survival(values: Values, past: Values) -> Values:
         return np.full(values.shape, np.nan)
     ordered = np.sort(past)
     count = len(ordered)
-    above = count - np.searchsorted(ordered, values, side="left")
-    share = (above + 0.5) / (count + 0.5)
+    levels, first = np.unique(ordered, return_index=True)
+    # Between two past values the share is interpolated, so that no two values tie.
+    share = np.interp(values, levels, (count - first + 0.5) / (count + 0.5))
     start = ordered[min(int(np.ceil(count * (1 - TAIL_SHARE))), count - 1)]
     excess = ordered[ordered > start] - start
     if len(excess) >= 5:
@@ -125,10 +126,8 @@ def rarity(frame: pl.DataFrame, statistic: str, *, stated: float | None = None) 
     happened = past[past > 0]
     if len(happened) >= LEAST_DEVIATIONS:
         start = float(np.median(happened))
-        beyond = happened[happened > start]
-        spread = max(float(beyond.mean()) - start, 1e-12) if len(beyond) else 1e-12
-        rate = len(happened) / 2 / (len(ordered) + 2.0)
-        continued = rate * np.exp(-np.maximum(values - start, 0.0) / spread)
-        share = np.where(values > ordered[-1], np.minimum(share, continued), share)
+        larger = happened[happened > start]
+        spread = max(float(larger.mean()) - start, 1e-12) if len(larger) else 1e-12
+        share = share * np.exp(-np.maximum(values - ordered[-1], 0.0) / spread)
     tail = np.where(values > 0, 1.0 - np.clip(share, RAREST, 1.0), 0.0)
     return pl.Series(statistic, np.where(is_known, tail, np.nan)).fill_nan(None)
