@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from prebill.bootstrap import Installation
     from prebill.store.runs import Progress as RunProgress
     from prebill.store.runs import RunSummary
+    from prebill.workflows.deliver import Delivered
 
 EXIT_FINDINGS: Final = 1
 
@@ -40,7 +41,7 @@ def run(
     from prebill.bootstrap import Installation
     from prebill.settings import Settings
     from prebill.store.runs import run_summary
-    from prebill.workflows import deliver, plan, runtime, staging
+    from prebill.workflows import deliver, plan, staging
 
     opened = Installation.open(Settings.load())
     staging.move_due(opened)
@@ -53,11 +54,10 @@ def run(
         actor=getpass.getuser(),
     )
     typer.secho(f"run {run_id}", err=True, dim=True)
-    with runtime.some_worker(opened):
-        _follow(opened, run_id)
-    deliver.deliver_due(opened)
+    _follow(opened, run_id)
+    handed = deliver.deliver_due(opened)
     summary = run_summary(opened.store, run_id)
-    for line in _told(summary):
+    for line in (*_told(summary), *_handed_over(handed)):
         typer.echo(line)
     if summary.status == "failed":
         raise typer.Exit(EXIT_FINDINGS)
@@ -77,7 +77,7 @@ def _follow(opened: "Installation", run_id: str) -> None:
         def report(progress: "RunProgress") -> None:
             bar.update(task, total=progress.shards, completed=progress.finished_shards)
 
-        runtime.run_to_end(opened.store, run_id, report=report)
+        runtime.bill_to_end(opened, run_id, report=report)
 
 
 def _told(summary: "RunSummary") -> list[str]:
@@ -118,6 +118,16 @@ def _told(summary: "RunSummary") -> list[str]:
     if len(summary.adjustments) > 20:
         lines.append(f"adjust      … and {len(summary.adjustments) - 20:,} more")
     return lines
+
+
+def _handed_over(handed: "Delivered") -> list[str]:
+    """What was delivered now; the worker goes on with what has to wait."""
+    lines = [f"delivered   {handed.delivered:,} documents"] if handed.delivered else []
+    if handed.postponed:
+        lines.append(f"waiting     {handed.postponed:,} deliveries are tried again by a worker")
+    if handed.failed:
+        lines.append(f"failed      {handed.failed:,} deliveries need a person")
+    return lines + [f"            {error}" for error in handed.errors]
 
 
 _WORDS: Final = {

@@ -117,3 +117,14 @@ def save_label(tx: Tx, case: Row, *, is_error: bool, reason_code: str, actor: st
         "matures_on": now[:10],
     }
     tx.insert("labels", row, on_conflict="replace")
+
+
+def open_gap_cases(tx: Tx, period: str, first: str, last: str) -> pl.DataFrame:
+    """Return the open cases of missing invoices of a range of customers; see rows.py for the id."""
+    return tx.table_frame(
+        "cases",
+        "WHERE kind = 'gap' AND status = 'open' AND draft_id >= :first AND draft_id < :last "
+        "ORDER BY case_id",
+        {"first": f"gap:{period}:{first}:", "last": f"gap:{period}:{last};"},
+        columns=["case_id", "draft_id", "lock_version"],
+    )

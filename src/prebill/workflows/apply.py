@@ -73,6 +73,22 @@ def lapse_absent(
     return gone.height
 
 
+def lapse_filled_gaps(tx: Tx, open_gaps: pl.DataFrame, still: pl.DataFrame, actor: str) -> int:
+    """Close the cases of missing invoices that are missing no more; return how many."""
+    filled = open_gaps.join(still.select("case_id"), on="case_id", how="anti")
+    _lapse_cases(tx, filled, actor, {"kind": "gap"})
+    return filled.height
+
+
+def _lapse_cases(tx: Tx, cases: pl.DataFrame, actor: str, detail: dict[str, object]) -> None:
+    if cases.is_empty():
+        return
+    case_store.lapse_cases(tx, cases["case_id"].to_list(), actor)
+    lapsed = cases.select(object_id="case_id", from_state=pl.lit("open"), to_state=pl.lit("lapsed"))
+    draft_store.changed(tx, "case", lapsed, entered_by=actor)
+    _audit(tx, cases.select(object_id="case_id"), "case.lapsed", actor, detail)
+
+
 def _supersede(tx: Tx, decided: pl.DataFrame, run_id: str, actor: str) -> None:
     replaced = decided.filter(pl.col("fate") == Fate.REPLACE.value)
     _retire(tx, replaced, "superseded", actor, run_id)
@@ -83,17 +99,11 @@ def _retire(tx: Tx, drafts: pl.DataFrame, state: str, actor: str, run_id: str) -
     if drafts.is_empty():
         return
     ids = drafts["draft_id"].to_list()
-    open_cases = case_store.open_cases(tx, ids)
-    case_store.lapse_cases(tx, open_cases["case_id"].to_list(), actor)
+    _lapse_cases(tx, case_store.open_cases(tx, ids), actor, {"run_id": run_id})
     draft_store.retire(tx, ids, state)
     changes = drafts.select("from_state", object_id="draft_id", to_state=pl.lit(state))
     draft_store.changed(tx, "draft", changes, entered_by=actor)
-    lapsed = open_cases.select(
-        object_id="case_id", from_state=pl.lit("open"), to_state=pl.lit("lapsed")
-    )
-    draft_store.changed(tx, "case", lapsed, entered_by=actor)
     _audit(tx, drafts.select(object_id="draft_id"), f"draft.{state}", actor, {"run_id": run_id})
-    _audit(tx, open_cases.select(object_id="case_id"), "case.lapsed", actor, {"run_id": run_id})
 
 
 def _store(tx: Tx, rows: ShardRows, written: pl.DataFrame, actor: str, *, is_fresh: bool) -> None:

@@ -18,12 +18,13 @@ from prebill.bootstrap import Installation
 from prebill.core.calendar import date_in_zone
 from prebill.core.errors import ConflictError
 from prebill.lake import LakeBatch
+from prebill.store.cases import open_gap_cases
 from prebill.store.drafts import live_drafts_of, one_changed
 from prebill.store.engine import Tx
 from prebill.store.lake_index import record_batch
 from prebill.store.runs import Run, load_run, members_of, require_run, run_ended, shard_ended
 from prebill.workflows import runtime
-from prebill.workflows.apply import apply_rows, lapse_absent
+from prebill.workflows.apply import apply_rows, lapse_absent, lapse_filled_gaps
 from prebill.workflows.finalize import FILES, WEBHOOK, Issuing
 from prebill.workflows.gather import facts_by_shard, gather
 from prebill.workflows.memory import Common, Held, Stopwatch, memory
@@ -188,7 +189,7 @@ def _apply_chunk(
         for batch in batches:
             record_batch(tx, LakeBatch(*batch))
         _save_skips(tx, run_id, held.skips)
-        counts["lapsed"] = _lapse(tx, run, shard, held.rows.drafts["draft_id"].to_list())
+        counts["lapsed"] = _lapse(tx, run, shard, held)
     applied = apply_rows(tx, held.rows.chunk(number), run_id, held.issuing)
     return {**counts, **applied.counts}
 
@@ -198,14 +199,19 @@ def _save_skips(tx: Tx, run_id: str, skips: pl.DataFrame) -> None:
     tx.insert_frame("skips", rows, on_conflict="ignore")
 
 
-def _lapse(tx: Tx, run: Run, shard: int, produced: list[str]) -> int:
+def _lapse(tx: Tx, run: Run, shard: int, held: Held) -> int:
+    """End drafts and gaps of the shard's customers that this run no longer gives."""
     members = members_of(tx, run.run_id)[shard]
     if not members:
         return 0
     live = live_drafts_of(tx, run.period, members[0], members[-1])
     live = live.filter(pl.col("customer_id").is_in(members))
-    if run.entity_id is not None:
+    if run.entity_id is None:  # one entity's run doesn't see what the others draft
+        gaps = open_gap_cases(tx, run.period, members[0], members[-1])
+        lapse_filled_gaps(tx, gaps, held.rows.gap_cases, run.entered_by)
+    else:
         live = live.filter(pl.col("entity_id") == run.entity_id)
+    produced = held.rows.drafts["draft_id"].to_list()
     return lapse_absent(tx, live, produced, run.run_id, run.entered_by)
 
 

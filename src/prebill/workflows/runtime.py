@@ -268,11 +268,27 @@ def run_to_end(
     report: Callable[[Progress], object] = lambda _: None,
     poll_seconds: float = POLLING_SECONDS,
 ) -> Progress:
-    """Enqueue a run and wait until it has ended; some worker must live."""
+    """Enqueue a run and wait until it has ended, or until no worker lives any more."""
     enqueue_run(store, run_id)
+    looked_at = time.monotonic()
     while True:
         progress = progress_of(store, run_id)
         report(progress)
         if progress.status != "running":
             return progress
+        if time.monotonic() - looked_at > HEARTBEAT_SECONDS:
+            if not is_worker_alive(store):
+                return progress
+            looked_at = time.monotonic()
         time.sleep(poll_seconds)
+
+
+def bill_to_end(
+    opened: Installation, run_id: str, *, report: Callable[[Progress], object] = lambda _: None
+) -> Progress:
+    """Run to the end with the workers that live, or with one of this process if none does."""
+    while True:
+        with some_worker(opened):
+            progress = run_to_end(opened.store, run_id, report=report)
+        if progress.status != "running":
+            return progress
