@@ -7,6 +7,8 @@ import pytest
 from prebill.bootstrap import Installation
 from prebill.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
 from prebill.workflows import resolve
+from prebill.workflows.deliver import deliver_due
+from prebill.workflows.reconcile import reconcile_period
 from tests.workflows import world
 
 
@@ -159,3 +161,17 @@ def test_a_correction_that_can_not_be_made_changes_nothing(
         resolve.correct(opened, case["case_id"], "ann", 1, correction=correction)
     assert the_case(opened) == case
     assert states(opened) == ["held"]
+
+
+def test_both_engines_correct_release_and_deliver(database_url: str, home: Path) -> None:
+    installation = world.install(database_url, home, accounts=6, events=60)
+    world.amend(installation, 3, quantity=Decimal(99))
+    world.amend(installation, 4, quantity=Decimal(98))
+    world.run(installation)
+    first, second = world.rows(installation, "SELECT * FROM cases ORDER BY case_id")
+    correction = {"kind": "one_off_line", "text": "goodwill", "amount_minor": -1}
+    done = resolve.correct(installation, str(first["case_id"]), "ann", 1, correction=correction)
+    resolve.release(installation, str(done.new_case_id), "bob", 1)
+    resolve.reject(installation, str(second["case_id"]), "bob", 1, "not agreed")
+    assert deliver_due(installation).delivered == 5
+    assert reconcile_period(installation, world.PERIOD).differences == []
