@@ -45,7 +45,9 @@ def books(customers: int, month: int, level: np.ndarray, rng: np.random.Generato
             )
             for number, (name, values) in enumerate(amounts.items(), 1)
         ]
-    ).with_columns(pl.col("quantity", "unit_price").cast(DECIMAL), pl.col("amount_minor").cast(pl.Int64))
+    ).with_columns(
+        pl.col("quantity", "unit_price").cast(DECIMAL), pl.col("amount_minor").cast(pl.Int64)
+    )
     subtotal = sum(amounts.values())
     invoices = pl.DataFrame(
         {
@@ -72,7 +74,12 @@ def main() -> None:
     rng = np.random.default_rng(1)
     level = rng.lognormal(7, 0.8, arguments.drafts)
     months = [books(arguments.drafts, -n, level, rng) for n in range(arguments.months + 1)]
-    past = Books(*(pl.concat(parts) for parts in zip(*((b.invoices, b.lines) for b in months[1:]), strict=True)))
+    past = Books(
+        *(
+            pl.concat(parts)
+            for parts in zip(*((b.invoices, b.lines) for b in months[1:]), strict=True)
+        )
+    )
     started = time.perf_counter()
     scene = scene_of(ScoringInputs(past, months[0]))
     featured = time.perf_counter()

@@ -55,8 +55,8 @@ def report_html(result: "GateResult") -> str:
 
 
 def _head(drafts: pl.DataFrame) -> str:
-    days = drafts["issued_on"]
-    span = f"{days.min()}" if days.min() == days.max() else f"{days.min()} to {days.max()}"
+    days = drafts["issued_on"].drop_nulls().sort().cast(pl.String).to_list()
+    span = " to ".join(sorted({days[0], days[-1]})) if days else "unknown"
     counts = dict(drafts["action"].value_counts().iter_rows())
     stopped = counts.get("hold", 0) + counts.get("review", 0)
     return (
@@ -72,9 +72,9 @@ def _money_lines(drafts: pl.DataFrame) -> str:
     drafts = drafts.filter(pl.col("total_minor").is_not_null())
     for (currency,), part in drafts.partition_by("currency", as_dict=True).items():
         totals = dict(part.group_by("action").agg(pl.col("total_minor").sum()).iter_rows())
-        cells = [format_minor(part["total_minor"].sum(), currency)]
+        cells = [format_minor(int(part["total_minor"].sum()), currency)]
         cells += [format_minor(totals.get(a, 0), currency) for a in ("release", "review", "hold")]
-        cells.append(format_minor(part["expected_loss_minor"].sum(), currency))
+        cells.append(format_minor(int(part["expected_loss_minor"].sum()), currency))
         rows.append([currency, *cells])
     names = ["Currency", "Drafted", "Release", "Review", "Hold", "Expected loss"]
     return "<h2>Money</h2>" + _table(names, sorted(rows), money_from=1)
