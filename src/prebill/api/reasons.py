@@ -1,5 +1,6 @@
 """Reason codes of decisions, one list: what reviewers may say, and what it means for learning."""
 
+import re
 from typing import Final
 
 OTHER: Final = "other"
@@ -24,8 +25,12 @@ ERROR_REASONS: Final = {
 ALL_REASONS: Final = {**RELEASE_REASONS, **ERROR_REASONS, OTHER: "Other"}
 
 
+#: Finding codes serve as reasons too, for example duplicate_usage.
+_CODE: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
 def coded(reason: str, note: str = "") -> tuple[str, str]:
-    """Return code and note: words that are no code become the note of ``other``.
+    """Return code and note: a sentence is no code and becomes the note of ``other``.
 
     Examples
     --------
@@ -33,6 +38,6 @@ def coded(reason: str, note: str = "") -> tuple[str, str]:
     (('duplicate', ''), ('other', 'asked the customer'), ('wrong_tax', 'moved to Vienna'))
     """
     reason, note = reason.strip(), note.strip()
-    if reason in ALL_REASONS:
+    if _CODE.fullmatch(reason):
         return reason, note
     return OTHER, f"{reason} {note}".strip()

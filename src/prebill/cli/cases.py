@@ -73,25 +73,23 @@ def list_cases(
 
 
 def _print_cases(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+    """Three lines a case; ids are whole, because they are what the next command needs."""
     from prebill.console import words
     from prebill.console.pages.queue import top_reason
 
-    table = Table("case", "customer", "why", box=None, pad_edge=False)
-    for name in ("billed", "expected loss", "wrong"):
-        table.add_column(name, justify="right")
+    if not rows:
+        typer.echo("no case waits")
     for row in rows:
-        table.add_row(
-            row["case_id"],
-            row["customer_name"] or row["customer_id"] or "–",
-            top_reason(row["reasons"]),
-            words.money(row["total_minor"], row["currency"]),
-            words.money(row["expected_loss_minor"], row["currency"]),
-            words.percent(row["p_error"]),
+        currency = row["currency"]
+        typer.secho(row["case_id"], bold=True)
+        customer = row["customer_name"] or row["customer_id"] or "–"
+        billed = words.money(row["total_minor"], currency)
+        loss = words.money(row["expected_loss_minor"], currency)
+        wrong = words.likely(row["p_error"])
+        typer.echo(
+            f"  {row['action']:<6}  {customer}, billed {billed}, expected loss {loss}, {wrong}"
         )
-    Console().print(table if rows else "No case waits.")
+        typer.echo(f"          {top_reason(row['reasons'])}")
 
 
 def show(
