@@ -10,8 +10,8 @@ from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import estimated_minor, percent_text
 
 WORTH_SAYING: Final = 0.98
-#: The variation must have fallen to less than half of the ordinary one (log 2).
-LEAST_FLATNESS: Final = 0.69
+#: The variation must have fallen to less than a quarter of the ordinary one (log 4).
+LEAST_FLATNESS: Final = 1.39
 LEAST_DAYS: Final = 10
 
 
