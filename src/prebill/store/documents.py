@@ -91,9 +91,15 @@ class OwnHistory:
 
 
 def own_history(
-    tx: Tx, *, first: str, last: str, issued_before: date, since_on: date
+    tx: Tx,
+    *,
+    first: str,
+    last: str,
+    issued_before: date,
+    since_on: date,
+    period_before_on: date = date.max,
 ) -> OwnHistory:
-    """Return what was issued to the customers of a range, from ``since_on`` on."""
+    """Return what was issued to a range of customers from ``since_on`` on for earlier periods."""
     columns = ["document_id", "entity_id", "customer_id", "currency", "issued_on", "due_on"]
     columns += ["period_start_on", "period_end_on", "subtotal_minor", "tax_minor", "total_minor"]
     documents = schema_of(table_of("documents"))
@@ -103,9 +109,16 @@ def own_history(
         f"SELECT {chosen}, v.lines_json FROM documents d "
         "JOIN drafts v ON v.draft_id = d.draft_id AND v.version = d.draft_version "
         "WHERE d.customer_id BETWEEN :first AND :last "
-        "AND d.issued_on < :issued_before AND d.issued_on >= :since_on ORDER BY d.document_id",
+        "AND d.issued_on < :issued_before AND d.issued_on >= :since_on "
+        "AND d.period_start_on < :period_before_on ORDER BY d.document_id",
         schema,
-        {"first": first, "last": last, "issued_before": issued_before, "since_on": since_on},
+        {
+            "first": first,
+            "last": last,
+            "issued_before": issued_before,
+            "since_on": since_on,
+            "period_before_on": period_before_on,
+        },
     )
     invoices = found.rename({"document_id": "invoice_id", "entity_id": "legal_entity"})
     lines = lines_of(found.select(draft_id="document_id", lines_json="lines_json"))

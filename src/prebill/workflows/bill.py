@@ -26,7 +26,7 @@ from prebill.store.runs import Run, load_run, members_of, require_run, run_ended
 from prebill.workflows import runtime
 from prebill.workflows.apply import apply_rows, lapse_absent, lapse_filled_gaps
 from prebill.workflows.finalize import FILES, WEBHOOK, Issuing
-from prebill.workflows.gather import facts_by_shard, gather
+from prebill.workflows.gather import facts_by_shard, gather, read_facts
 from prebill.workflows.memory import Common, Held, Stopwatch, memory
 from prebill.workflows.rows import Stamp, rows_of
 from prebill.workflows.shard import ShardResult, judge
@@ -115,8 +115,12 @@ def _prepare(opened: Installation, run_id: str, shard: int) -> tuple[Held, Shard
     seconds: dict[str, float] = {}
     watch = Stopwatch(seconds)
     common = memory.common(run_id, lambda: _common(opened, run))
+    members = common.members[shard]
+    facts = common.facts[shard] or read_facts(
+        opened, run, pl.DataFrame({"customer_id": members}, schema={"customer_id": pl.String()})
+    )
     with opened.store.read() as tx:
-        inputs = gather(tx, run, common.members[shard], common.facts[shard])
+        inputs = gather(tx, run, members, facts)
     watch.lap("gather")
     result = judge(inputs, common.judges, watch.lap)
     policy = common.judges.policy
@@ -125,7 +129,7 @@ def _prepare(opened: Installation, run_id: str, shard: int) -> tuple[Held, Shard
     watch.lap("rows")
     counts = {
         **result.counts,
-        "customers": len(common.members[shard]),
+        "customers": len(members),
         "drafts": result.drafts.height,
         "lines": result.lines.height,
         "skips": result.skips.height,
@@ -143,7 +147,7 @@ def _common(opened: Installation, run: Run) -> Common:
     if judges.policy.digest != run.policy_hash or judges.models.versions != run.model_versions:
         message = f"policy or models changed since {run.run_id} started: run the period again"
         raise ConflictError(message, run_id=run.run_id)
-    return Common(judges, members, facts_by_shard(opened, run, members))
+    return Common(judges, members, list(facts_by_shard(opened, run, members)))
 
 
 def issuing_of(opened: Installation, entities: pl.DataFrame, at: datetime, actor: str) -> Issuing:

@@ -12,6 +12,7 @@ import polars as pl
 
 from prebill.bootstrap import Installation
 from prebill.core.accounting.journal import Ledger
+from prebill.core.billing.dedupe import dedupe
 from prebill.core.billing.inputs import BillingInputs
 from prebill.core.billing.tax_rates import bundled_tax_rates
 from prebill.core.billing.usage_days import usage_days
@@ -34,8 +35,8 @@ from prebill.store.runs import Run
 from prebill.workflows.corrections import corrections_of
 from prebill.workflows.shard import ShardInputs, gate_lines
 
-#: Time zones reach this far from UTC: a month is read this much wider.
-WIDEST_OFFSET: Final = timedelta(hours=14)
+#: Time zones reach 14 hours from UTC: a month is read wider by whole UTC days.
+WIDEST_OFFSET: Final = timedelta(days=1)
 #: History read beyond what features look back on, for payments of older invoices.
 SLACK: Final = timedelta(days=LOOK_BACK_DAYS + 120)
 USAGE_HISTORY: Final = timedelta(days=LOOK_BACK_DAYS)
@@ -43,10 +44,10 @@ USAGE_HISTORY: Final = timedelta(days=LOOK_BACK_DAYS)
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Lake rows of some customers."""
+    """Lake rows of some customers: the period's events, and the usage of the days before it."""
 
     events: pl.DataFrame
-    usage_days: pl.DataFrame
+    earlier_days: pl.DataFrame
     invoices: pl.DataFrame
     invoice_lines: pl.DataFrame
     payments: pl.DataFrame
@@ -63,43 +64,42 @@ def facts_by_shard(opened: Installation, run: Run, members: list[list[str]]) -> 
         schema={"customer_id": pl.String(), "shard": pl.Int64()},
     )
     facts = read_facts(opened, run, numbers.select("customer_id"))
-    invoices = _dealt(facts.invoices, numbers)
     owners = facts.invoices.select("invoice_id", "customer_id")
-    events, days = _dealt(facts.events, numbers), _dealt(facts.usage_days, numbers)
-    by_invoice = [
-        {
-            number: part.select(frame.columns)
-            for number, part in _dealt(frame.join(owners, on="invoice_id"), numbers).items()
-        }
-        for frame in (facts.invoice_lines, facts.payments, facts.credit_notes)
-    ]
+    frames, empty = _frames(facts), [frame.clear() for frame in _frames(facts)]
+    del facts  # each frame is let go of once it is dealt out: together they are gigabytes
+    dealt = []
+    while frames:
+        dealt.append(_dealt(frames.pop(0), numbers, owners))
     return [
-        Facts(
-            events=events.get(number, facts.events.clear()),
-            usage_days=days.get(number, facts.usage_days.clear()),
-            invoices=invoices.get(number, facts.invoices.clear()),
-            invoice_lines=by_invoice[0].get(number, facts.invoice_lines.clear()),
-            payments=by_invoice[1].get(number, facts.payments.clear()),
-            credit_notes=by_invoice[2].get(number, facts.credit_notes.clear()),
-        )
+        Facts(*(own.get(number, none) for own, none in zip(dealt, empty, strict=True)))
         for number in range(len(members))
     ]
 
 
-def _dealt(frame: pl.DataFrame, numbers: pl.DataFrame) -> dict[int, pl.DataFrame]:
-    joined = frame.join(numbers, on="customer_id", how="inner", maintain_order="left")
-    parts = joined.partition_by("shard", as_dict=True, include_key=False, maintain_order=True)
+def _frames(facts: Facts) -> list[pl.DataFrame]:
+    """The frames in the order of the fields."""
+    first = [facts.events, facts.earlier_days, facts.invoices]
+    return [*first, facts.invoice_lines, facts.payments, facts.credit_notes]
+
+
+def _dealt(
+    frame: pl.DataFrame, numbers: pl.DataFrame, owners: pl.DataFrame
+) -> dict[int, pl.DataFrame]:
+    """Parts of a frame by shard; rows of invoices go to the shard of the invoice's customer."""
+    columns = frame.columns
+    if "customer_id" not in columns:
+        frame = frame.join(owners, on="invoice_id")
+    placed = frame.join(numbers, on="customer_id", how="inner").select("shard", *columns)
+    parts = placed.partition_by("shard", as_dict=True, include_key=False)
     return {int(key[0]): part for key, part in parts.items()}
 
 
 def read_facts(opened: Installation, run: Run, customers: pl.DataFrame) -> Facts:
     """Read the facts of some customers (column ``customer_id``) from the frozen batches."""
-    period = month_period(run.period)
-    start_at, end_at = usage_bounds(period)
-    since_on = period.start_on - SLACK
+    since_on = month_period(run.period).start_on - SLACK
+    start_at, end_at = usage_bounds(month_period(run.period))
     lake, batches = opened.lake, run.lake_batches
     wanted = customers.lazy()
-    events = lake.scan_between("usage_events", batches["usage_events"], start_at, end_at)
     invoices = (
         lake.scan("invoices", batches["invoices"])
         .filter(pl.col("issued_on") >= since_on)
@@ -118,10 +118,8 @@ def read_facts(opened: Installation, run: Run, customers: pl.DataFrame) -> Facts
         for frame in (INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
     }
     return Facts(
-        events=events.join(wanted, on="customer_id", how="semi")
-        .select(USAGE_EVENTS.names)
-        .collect(),
-        usage_days=_usage_days(opened, run, wanted),
+        events=_events(opened, run, wanted, start_at, end_at=end_at),
+        earlier_days=_earlier_days(opened, run, wanted, start_at),
         invoices=invoices,
         invoice_lines=own["invoice_lines"],
         payments=own["payments"],
@@ -138,14 +136,31 @@ def usage_bounds(period: Period) -> tuple[datetime, datetime]:
     return start_at - WIDEST_OFFSET, end_at + WIDEST_OFFSET
 
 
-def _usage_days(opened: Installation, run: Run, wanted: pl.LazyFrame) -> pl.DataFrame:
-    """Usage by day: batches that the import summed up already, else summed up here."""
-    period = month_period(run.period)
-    _, end_at = usage_bounds(period)
+def _events(
+    opened: Installation,
+    run: Run,
+    wanted: pl.LazyFrame,
+    start_at: datetime,
+    *,
+    end_at: datetime,
+) -> pl.DataFrame:
     batches = run.lake_batches["usage_events"]
-    events = opened.lake.scan_between("usage_events", batches, end_at - USAGE_HISTORY, end_at)
-    chosen = events.join(wanted, on="customer_id", how="semi").select(USAGE_EVENTS.names)
-    return usage_days(chosen.collect()) if batches else USAGE_DAYS.empty()
+    events = opened.lake.scan_between("usage_events", batches, start_at, end_at)
+    return events.join(wanted, on="customer_id", how="semi").select(USAGE_EVENTS.names).collect()
+
+
+def _earlier_days(
+    opened: Installation, run: Run, wanted: pl.LazyFrame, before_at: datetime
+) -> pl.DataFrame:
+    """Usage by day before the period's events, a month at a time: events are many, days few."""
+    parts = [USAGE_DAYS.empty()]
+    end_at = before_at
+    while end_at > before_at - USAGE_HISTORY:
+        start_at = end_at - timedelta(days=30)
+        events = _events(opened, run, wanted, start_at, end_at=end_at)
+        parts.append(usage_days(dedupe(events).events))
+        end_at = start_at
+    return pl.concat(parts)
 
 
 def gather(tx: Tx, run: Run, members: list[str], facts: Facts) -> ShardInputs:
@@ -187,7 +202,7 @@ def gather(tx: Tx, run: Run, members: list[str], facts: Facts) -> ShardInputs:
             shared["legal_entities"], shared["account_mappings"], shared["exchange_rates"]
         ),
         events=facts.events,
-        usage_days=facts.usage_days,
+        earlier_days=facts.earlier_days,
         history=history,
         payments=facts.payments,
         credit_notes=facts.credit_notes,
@@ -215,13 +230,16 @@ def _history(tx: Tx, run: Run, facts: Facts, first: str, last: str) -> Books:
     """Invoices of the former engine from the lake and our own from the database."""
     before: date = run.as_of_at.date() + timedelta(days=1)
     since_on = month_period(run.period).start_on - SLACK
-    own = own_history(tx, first=first, last=last, issued_before=before, since_on=since_on)
-    # What this period issued already is no history of it: a later run would see duplicates.
-    earlier = own.invoices.filter(pl.col("period_start_on") < month_period(run.period).start_on)
-    own_lines = INVOICE_LINES.conform(gate_lines(own.lines)).join(
-        earlier, on="invoice_id", how="semi"
+    own = own_history(
+        tx,
+        first=first,
+        last=last,
+        issued_before=before,
+        since_on=since_on,
+        # What this period issued already is no history of it: a later run would see duplicates.
+        period_before_on=month_period(run.period).start_on,
     )
     return Books(
-        invoices=pl.concat([facts.invoices, earlier]),
-        lines=pl.concat([facts.invoice_lines, own_lines]),
+        invoices=pl.concat([facts.invoices, own.invoices]),
+        lines=pl.concat([facts.invoice_lines, INVOICE_LINES.conform(gate_lines(own.lines))]),
     )

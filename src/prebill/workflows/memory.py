@@ -19,7 +19,8 @@ class Common:
 
     judges: Judges
     members: list[list[str]]
-    facts: list[Facts]
+    #: By shard; None: stored already, and let go of.
+    facts: list[Facts | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class Memory:
         with self._lock:
             if run_id == self._run_id:
                 self._held.pop(shard, None)
+                if self._common is not None:
+                    self._common.facts[shard] = None
 
     def clear(self) -> None:
         """Let go of everything."""

@@ -14,7 +14,7 @@ from prebill.bootstrap import Judges
 from prebill.core.accounting import journal
 from prebill.core.billing.inputs import BillingInputs, contract_inputs
 from prebill.core.billing.invoicing import Billed, bill, unbilled_terms, windows
-from prebill.core.billing.metering import Metered, dedupe, meter_usage
+from prebill.core.billing.metering import Metered, dedupe, meter_usage, usage_days
 from prebill.core.calendar import Period, date_in_zone
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, GAPS, SKIPS, USAGE_DAYS
 from prebill.core.scoring.frames import Agreements, Books, ScoringInputs
@@ -37,7 +37,8 @@ class ShardInputs:
     accounting_periods: pl.DataFrame
     ledger: journal.Ledger
     events: pl.DataFrame
-    usage_days: pl.DataFrame
+    #: Usage by day before these events.
+    earlier_days: pl.DataFrame
     history: Books
     payments: pl.DataFrame
     credit_notes: pl.DataFrame
@@ -78,11 +79,13 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
     ShardResult
         Frames sorted by draft; every draft has exactly one decision.
     """
-    metered, duplicates = _meter(inputs)
+    once = dedupe(inputs.events).events
+    metered = _meter(inputs, once)
+    days = pl.concat([inputs.earlier_days, usage_days(once)])
     lap("meter")
     billed, expected = _price(inputs, metered)
     lap("price")
-    scored = _judged(inputs, billed, expected, judges)
+    scored = _judged(inputs, billed, expected, days, judges=judges)
     lap("score")
     final_entities = _final_entities(inputs)
     posted, blockers = _post(inputs, billed)
@@ -106,18 +109,16 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
             "events": inputs.events.height,
             "metered_events": metered.metered_events,
             "unmatched_events": metered.unmatched.height,
-            "duplicate_events": duplicates,
+            "duplicate_events": inputs.events.height - once.height,
         },
     )
 
 
-def _meter(inputs: ShardInputs) -> tuple[Metered, int]:
+def _meter(inputs: ShardInputs, events: pl.DataFrame) -> Metered:
     """Quantities of what is billed and of what the contracts say, in one pass over the events."""
-    deduped = dedupe(inputs.events)
     agreed = contract_inputs(inputs.billing, inputs.contract_terms)
     asked = pl.concat([windows(inputs.billing, inputs.period), windows(agreed, inputs.period)])
-    metered = meter_usage(deduped.events, inputs.billing.meters, asked)
-    return metered, inputs.events.height - deduped.events.height
+    return meter_usage(events, inputs.billing.meters, asked)
 
 
 def _price(inputs: ShardInputs, metered: Metered) -> tuple[Billed, Billed]:
@@ -128,7 +129,9 @@ def _price(inputs: ShardInputs, metered: Metered) -> tuple[Billed, Billed]:
     return with_one_off_lines(billed, inputs.corrections), expected
 
 
-def _judged(inputs: ShardInputs, billed: Billed, expected: Billed, judges: Judges) -> Scored:
+def _judged(
+    inputs: ShardInputs, billed: Billed, expected: Billed, days: pl.DataFrame, *, judges: Judges
+) -> Scored:
     """Scores and decisions; where judging itself fails, every draft needs a person."""
     drafts = billed.drafts
     if judges.failure:
@@ -140,7 +143,7 @@ def _judged(inputs: ShardInputs, billed: Billed, expected: Billed, judges: Judge
         customers=inputs.billing.customers,
         payments=inputs.payments,
         credit_notes=inputs.credit_notes,
-        usage_days=USAGE_DAYS.conform(inputs.usage_days),
+        usage_days=USAGE_DAYS.conform(days),
         agreements=Agreements(
             drafts=drafts,
             draft_lines=billed.lines,
