@@ -8,6 +8,7 @@ from prebill.core.schemas.internal import DRAFT_LINES
 from prebill.store.codec import canonical_json, encode, now_text
 from prebill.store.engine import Row, Tx
 
+ENDED = ("superseded", "lapsed")
 ALIVE = "state NOT IN ('superseded', 'lapsed')"
 
 #: Lines as they stand in ``lines_json``: decimals and dates as text.
@@ -54,11 +55,11 @@ def listed(tx: Tx, name: str) -> str:
     return f"(SELECT jsonb_array_elements_text(CAST(:{name} AS jsonb)))"
 
 
-def live_versions(tx: Tx, draft_ids: Sequence[str]) -> pl.DataFrame:
-    """Return ``draft_id, version, state, total_minor`` of the live versions of these drafts."""
+def versions_of(tx: Tx, draft_ids: Sequence[str]) -> pl.DataFrame:
+    """Return ``draft_id, version, state, total_minor`` of all versions of these drafts."""
     return tx.table_frame(
         "drafts",
-        f"WHERE draft_id IN {listed(tx, 'ids')} AND {ALIVE} ORDER BY draft_id",
+        f"WHERE draft_id IN {listed(tx, 'ids')} ORDER BY draft_id, version",
         {"ids": canonical_json(list(draft_ids))},
         columns=["draft_id", "version", "state", "total_minor"],
     )

@@ -31,12 +31,13 @@ def apply_rows(tx: Tx, rows: ShardRows, run_id: str, issuing: Issuing) -> Applie
     Safe to repeat: what is stored already is found equal.
     """
     ids = rows.drafts["draft_id"].to_list()
-    live = draft_store.live_versions(tx, ids)
+    stored = draft_store.versions_of(tx, ids)
+    live = stored.filter(~pl.col("state").is_in(draft_store.ENDED))
     decided = fates(rows.drafts, live)
     written = decided.filter(pl.col("fate").is_in(WRITTEN))
     chosen = rows if written.height == rows.drafts.height else rows.only(written)
     _supersede(tx, decided, run_id, issuing.actor)
-    _store(tx, chosen, written, issuing.actor, is_fresh=live.is_empty())
+    _store(tx, chosen, written, issuing.actor, is_fresh=stored.is_empty())
     released = chosen.drafts.filter(pl.col("state") == "issued")
     issue(tx, released.select(DRAFTS.names), chosen.postings, issuing)
     _propose_adjustments(tx, decided, rows.drafts, run_id, issuing.actor)
@@ -110,7 +111,7 @@ def _store(tx: Tx, rows: ShardRows, written: pl.DataFrame, actor: str, *, is_fre
     """Insert drafts, decisions and cases; a version that comes back replaces its old row."""
     if rows.drafts.is_empty():
         return
-    conflict: Conflict = "raise" if is_fresh and _is_unknown(tx, rows.drafts) else "replace"
+    conflict: Conflict = "raise" if is_fresh else "replace"
     tx.insert_frame("drafts", rows.drafts, on_conflict=conflict)
     tx.insert_frame("decisions", rows.decisions, on_conflict=conflict)
     tx.insert_frame("cases", rows.cases, on_conflict=conflict)
@@ -135,15 +136,6 @@ def _store(tx: Tx, rows: ShardRows, written: pl.DataFrame, actor: str, *, is_fre
             detail.struct.json_encode().alias("detail"),
         ),
     )
-
-
-def _is_unknown(tx: Tx, drafts: pl.DataFrame) -> bool:
-    """Whether none of these drafts was ever stored, not even as an ended version."""
-    found = tx.scalar(
-        f"SELECT 1 FROM drafts WHERE draft_id IN {draft_store.listed(tx, 'ids')} LIMIT 1",
-        {"ids": canonical_json(drafts["draft_id"].to_list())},
-    )
-    return found is None
 
 
 def _propose_adjustments(

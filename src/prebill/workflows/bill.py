@@ -102,7 +102,7 @@ def _compute(run_id: str, shard: int) -> dict[str, Any]:
     watch.lap("lake")
     memory.hold(run_id, shard, held)
     return {
-        "chunks": held.rows.chunks,
+        "chunks": len(held.chunks),
         "digest": held.digest,
         "batches": [
             [one.table, one.batch_id, one.rows, one.checksum, one.version] for one in batches
@@ -135,7 +135,7 @@ def _prepare(opened: Installation, run_id: str, shard: int) -> tuple[Held, Shard
         "skips": result.skips.height,
     }
     issuing = issuing_of(opened, inputs.billing.entities, run.as_of_at, run.entered_by)
-    held = Held(rows, result.skips, issuing, _digest(result), seconds, counts)
+    held = Held(rows, rows.chunks(), result.skips, issuing, _digest(result), seconds, counts)
     return held, result
 
 
@@ -194,7 +194,7 @@ def _apply_chunk(
             record_batch(tx, LakeBatch(*batch))
         _save_skips(tx, run_id, held.skips)
         counts["lapsed"] = _lapse(tx, run, shard, held)
-    applied = apply_rows(tx, held.rows.chunk(number), run_id, held.issuing)
+    applied = apply_rows(tx, held.chunks[number], run_id, held.issuing)
     return {**counts, **applied.counts}
 
 

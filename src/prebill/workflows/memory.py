@@ -28,6 +28,7 @@ class Held:
     """A shard between its steps."""
 
     rows: ShardRows
+    chunks: list[ShardRows]
     skips: pl.DataFrame
     issuing: Issuing
     digest: str

@@ -46,23 +46,23 @@ class ShardRows:
     gap_decisions: pl.DataFrame
     gap_cases: pl.DataFrame
 
-    @property
-    def chunks(self) -> int:
-        """How many transactions store it: at least one, for what has no draft."""
-        return max(1, -(-self.drafts.height // CHUNK))
-
-    def chunk(self, number: int) -> "ShardRows":
-        """The rows of one transaction; gaps go with the first."""
-        drafts = self.drafts.slice(number * CHUNK, CHUNK)
-        ids = drafts.select("draft_id")
-        return ShardRows(
-            drafts=drafts,
-            decisions=self.decisions.slice(number * CHUNK, CHUNK),
-            cases=self.cases.join(ids, on="draft_id", how="semi"),
-            postings=self.postings.join(ids, on="draft_id", how="semi", maintain_order="left"),
-            gap_decisions=self.gap_decisions if number == 0 else self.gap_decisions.clear(),
-            gap_cases=self.gap_cases if number == 0 else self.gap_cases.clear(),
+    def chunks(self) -> list["ShardRows"]:
+        """The rows of each transaction; gaps, and a shard without drafts, go with the first."""
+        numbered = self.drafts.select(
+            "draft_id", chunk=pl.int_range(pl.len(), dtype=pl.Int64) // CHUNK
         )
+        cases, postings = _dealt(self.cases, numbered), _dealt(self.postings, numbered)
+        return [
+            ShardRows(
+                drafts=self.drafts.slice(number * CHUNK, CHUNK),
+                decisions=self.decisions.slice(number * CHUNK, CHUNK),
+                cases=cases.get(number, self.cases.clear()),
+                postings=postings.get(number, self.postings.clear()),
+                gap_decisions=self.gap_decisions.clear() if number else self.gap_decisions,
+                gap_cases=self.gap_cases.clear() if number else self.gap_cases,
+            )
+            for number in range(max(1, -(-self.drafts.height // CHUNK)))
+        ]
 
     def only(self, draft_ids: pl.DataFrame) -> "ShardRows":
         """The rows of some drafts (column ``draft_id``), without gaps."""
@@ -78,6 +78,13 @@ class ShardRows:
             gap_decisions=self.gap_decisions.clear(),
             gap_cases=self.gap_cases.clear(),
         )
+
+
+def _dealt(rows: pl.DataFrame, numbered: pl.DataFrame) -> dict[int, pl.DataFrame]:
+    """Rows by the chunk of their draft, in one pass."""
+    placed = rows.join(numbered, on="draft_id", how="inner", maintain_order="left")
+    parts = placed.partition_by("chunk", as_dict=True, include_key=False, maintain_order=True)
+    return {int(key[0]): part for key, part in parts.items()}
 
 
 def rows_of(result: ShardResult, policy: "Policy", stamp: Stamp) -> ShardRows:
