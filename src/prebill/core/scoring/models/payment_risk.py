@@ -1,9 +1,9 @@
 """When an invoice will be settled: P(late) and percentiles of the days after due, one distribution.
 
 A LightGBM hazard model gives, for each step of days after due, the probability of being settled
-in it if not settled before; an open invoice is a censored row. A plain binary LightGBM sharpens
-P(late) and the distribution is scaled to it, so that the figures cannot contradict each other. Few
-rows: fewer leaves; very few: the customer's own distribution pulled to the portfolio's.
+in it if not settled before, as a correction of the customer's own hazard; an open invoice is a
+censored row. A plain binary LightGBM sharpens P(late) and the distribution is scaled to it, so that
+the figures cannot contradict each other. Few rows: fewer leaves; very few: the own hazard alone.
 """
 
 import hashlib
@@ -102,6 +102,7 @@ def fit_payment_risk(
         is_settled,
         columns=(*_INVOICE_COLUMNS, *_STEP_COLUMNS),
         parameters={**spec.hazard(rung), **_common(seed)},
+        start=_start(steps),
     )
     return PaymentRisk(rung, spec.binary_weight, hazard, binary)
 
@@ -171,7 +172,8 @@ class PaymentRisk:
             step = np.tile(np.arange(first, last), len(going))
             if row.size:
                 inputs = _step_matrix(figures, row, step)
-                hazards[row, step] = self.hazard.predict(inputs, num_threads=threads)
+                learnt = self.hazard.predict(inputs, raw_score=True, num_threads=threads)
+                hazards[row, step] = 1.0 / (1.0 + np.exp(-(learnt + _start(inputs))))
         return hazards
 
     def to_bytes(self) -> dict[str, bytes]:
@@ -281,10 +283,11 @@ def _train(
     *,
     columns: tuple[str, ...],
     parameters: dict[str, object],
+    start: Floats | None = None,
 ) -> "lightgbm.Booster":
     import lightgbm
 
-    data = lightgbm.Dataset(inputs, target, feature_name=list(columns))
+    data = lightgbm.Dataset(inputs, target, feature_name=list(columns), init_score=start)
     return lightgbm.train(parameters, data)
 
 
@@ -331,6 +334,13 @@ def _step_matrix(
     ]
     own = figures[:, : len(_INVOICE_COLUMNS)][row]
     return np.hstack([own, np.column_stack(columns).astype(np.float32)])
+
+
+def _start(steps: Matrix) -> Floats:
+    """Log odds of the own hazard, which the model corrects: little data leaves it standing."""
+    column = len(_INVOICE_COLUMNS) + _STEP_COLUMNS.index("own_hazard")
+    hazard = np.clip(steps[:, column].astype(np.float64), 1e-4, 1.0 - 1e-4)
+    return np.log(hazard / (1.0 - hazard))
 
 
 def _scaled(open_shares: Floats, late: Floats) -> Floats:

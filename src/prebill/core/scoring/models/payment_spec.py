@@ -54,7 +54,7 @@ class PaymentSpec:
         """LightGBM parameters of the binary model."""
         small = rung is Rung.SMALL
         return self._shared() | {
-            "num_iterations": max(self.binary_rounds // 2, 1) if small else self.binary_rounds,
+            "num_iterations": self.binary_rounds,
             "num_leaves": self.small_leaves if small else self.binary_leaves,
             "learning_rate": self.binary_rate,
             "min_data_in_leaf": self.binary_min_rows // 2 if small else self.binary_min_rows,
