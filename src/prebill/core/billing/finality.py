@@ -62,6 +62,7 @@ def finality(
     Parameters
     ----------
     drafts : pl.DataFrame, DRAFTS
+        The drafts of a run.
     lines : pl.DataFrame, DRAFT_LINES
         Their ``meter`` names what the draft waits for.
     late : pl.DataFrame
