@@ -41,9 +41,9 @@ class Console:
         page.wait_for_url("**/queue")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser a test process."""
+    """One browser a module: Playwright's event loop must not run in the modules after it."""
     if not CHROMIUM.exists():
         pytest.skip("chromium is missing: run `make test-deps`")
     with sync_playwright() as playwright:

@@ -85,6 +85,8 @@ def test_filters_narrow_the_queue(console: Console, page: Page) -> None:
     page.get_by_role("button", name="Filter").click()
     expect(page.locator("tr[data-row]")).to_have_count(1)
     page.get_by_role("link", name="Clear").click()
+    expect(page.locator("tr[data-row]")).to_have_count(3)
+    page.wait_for_load_state()
     page.keyboard.press("/")
     page.keyboard.type("nordwind")
     page.keyboard.press("Enter")
