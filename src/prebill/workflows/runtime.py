@@ -3,7 +3,8 @@
 Only a worker launches DBOS. Everybody else enqueues through :func:`client`. An effect in SQL and
 the record of its step commit together (:func:`in_step_transaction`); other effects have business
 ids and may be repeated. System tables: schema ``dbos`` on PostgreSQL; on SQLite a file of their
-own beside ours, because one file is locked by one writer at a time (measured: 25 % slower shared).
+own beside ours, because one file has one writer at a time (200 steps of 2,000 rows: 5.3 s beside,
+7.3 s in the same file).
 """
 
 import os
