@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def measure(accounts: int, events: int, database_url: str | None) -> dict[str, A
         opened = Installation.open(Settings.load(home, **chosen))
         with opened.store.read() as tx:
             run_id = latest_run(tx, company.PERIOD)
+            times = tx.first("SELECT * FROM runs WHERE run_id = :run_id", {"run_id": run_id}) or {}
         summary = run_summary(opened.store, run_id)
         opened.close()
     return {
@@ -45,9 +47,14 @@ def measure(accounts: int, events: int, database_url: str | None) -> dict[str, A
         "status": summary.status,
         "states": summary.states,
         "import": imported,
-        "run": run,
+        "command": run,
+        "run_seconds": _seconds(times["started_at"], times["finished_at"]),
         "stage_seconds": summary.seconds,
     }
+
+
+def _seconds(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
 def command(*arguments: str, environment: dict[str, str]) -> dict[str, float]:
