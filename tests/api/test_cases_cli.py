@@ -1,0 +1,74 @@
+"""The queue from the terminal: the token says who acts."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from prebill.cli import app
+from prebill.core.errors import ConflictError, ForbiddenError, InputError, UnauthenticatedError
+from prebill.settings import Settings
+from prebill.store.engine import Store
+from prebill.store.users import Role
+from tests.api.builders import Person, add_people, add_waiting
+
+
+@pytest.fixture
+def people(settings: Settings) -> dict[Role, Person]:
+    """Everybody, in the home that the commands use, with two waiting cases."""
+    store = Store(settings.database_url)
+    store.create_all()
+    found = add_people(store)
+    with store.transaction() as tx:
+        add_waiting(tx, 1)
+        add_waiting(tx, 2, priority=1.0)
+    store.close()
+    return found
+
+
+CASE = "case:DE:2026-10:SUB-00001:v1"
+
+
+def run(*arguments: str, token: str = "") -> Result:
+    return CliRunner().invoke(app, list(arguments), env={"PREBILL_TOKEN": token})
+
+
+def test_cases_are_listed_whole(people: dict[Role, Person]) -> None:
+    shown = run("cases")
+    assert CASE in shown.output
+    assert "2 cases, expected loss 93.00 EUR" in shown.output
+    found = json.loads(run("cases", "--json", "--limit", "1").output)
+    assert [one["case_id"] for one in found] == [CASE]
+
+
+def test_show_sets_expected_beside_billed(people: dict[Role, Person]) -> None:
+    shown = run("cases", "show", CASE).output
+    assert "Held: 50.00 EUR more than expected, 93 % likely wrong." in shown
+    assert "+50.00" in shown
+
+
+def test_release_acts_for_the_owner_of_the_token(people: dict[Role, Person]) -> None:
+    reviewer = people[Role.REVIEWER]
+    done = run("release", CASE, "--reason", "unusual_but_right", token=reviewer.token)
+    assert done.exit_code == 0, done.output
+    assert "decided by Reviewer Person" in done.output
+    again = run("release", CASE, "--reason", "unusual_but_right", token=reviewer.token)
+    assert isinstance(again.exception, ConflictError)
+
+
+def test_nobody_acts_without_a_token_or_for_another(people: dict[Role, Person]) -> None:
+    arguments = ("reject", CASE, "--reason", "duplicate")
+    assert isinstance(run(*arguments).exception, UnauthenticatedError)
+    assert isinstance(run(*arguments, token="prebill_no").exception, UnauthenticatedError)
+    viewer = people[Role.VIEWER].token
+    assert isinstance(run(*arguments, token=viewer).exception, ForbiddenError)
+    named = (*arguments, "--as", people[Role.CONTROLLER].email)
+    reviewer = people[Role.REVIEWER].token
+    assert isinstance(run(*named, token=reviewer).exception, ForbiddenError)
+
+
+def test_correction_needs_content(people: dict[Role, Person]) -> None:
+    reviewer = people[Role.REVIEWER].token
+    arguments = ("correct", CASE, "--reason", "wrong_price", "--kind", "phase")
+    assert isinstance(run(*arguments, token=reviewer).exception, InputError)
+    assert run(*arguments, "--set", "quantity", token=reviewer).exit_code == 2
