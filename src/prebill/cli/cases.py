@@ -65,11 +65,21 @@ def list_cases(
         typer.echo(json.dumps([_plain(row) for row in rows], indent=2))
         return
     _print_cases(rows)
-    for total in totals:
-        from prebill.console import words
+    for line in _told_totals(totals):
+        typer.echo(line)
 
-        loss = words.money(int(total["expected_loss_minor"]), total["currency"])
-        typer.echo(f"{words.counted(total['cases'], 'case')}, expected loss {loss}")
+
+def _told_totals(rows: list[dict[str, Any]]) -> list[str]:
+    """One line a currency."""
+    from prebill.console import words
+
+    lines = []
+    for currency in sorted({row["currency"] for row in rows}):
+        own = [row for row in rows if row["currency"] == currency]
+        loss = words.money(sum(int(row["expected_loss_minor"]) for row in own), currency)
+        cases = words.counted(sum(row["cases"] for row in own), "case")
+        lines.append(f"{cases}, expected loss {loss}")
+    return lines
 
 
 def _print_cases(rows: list[dict[str, Any]]) -> None:

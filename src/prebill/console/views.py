@@ -77,7 +77,6 @@ class CurrencyTotal:
     cases: str
     holds: str
     reviews: str
-    billed: str
     expected_loss: str
 
 

@@ -116,25 +116,19 @@ def _conditions(which: CaseFilter) -> tuple[list[str], dict[str, object]]:
 
 
 def queue_totals(tx: Tx, which: CaseFilter) -> list[Row]:
-    """Return count, holds, expected loss and billed money of the cases per currency."""
+    """Return how many cases there are and their expected loss, by currency, queue and action."""
     conditions, values = _conditions(which)
-    joins = "LEFT JOIN customers k ON k.customer_id = d.customer_id" if which.search else ""
-    return tx.rows(
-        "SELECT c.currency, count(*) AS cases, "
-        "sum(CASE WHEN c.action = 'hold' THEN 1 ELSE 0 END) AS holds, "
-        "sum(c.expected_loss_minor) AS expected_loss_minor, "
-        "sum(coalesce(d.total_minor, 0)) AS billed_minor "
-        "FROM cases c "
+    joins = (
         "LEFT JOIN drafts d ON d.draft_id = c.draft_id AND d.version = c.draft_version "
-        f"{joins} WHERE {' AND '.join(conditions)} GROUP BY c.currency ORDER BY c.currency",
+        "LEFT JOIN customers k ON k.customer_id = d.customer_id "
+    )
+    return tx.rows(
+        "SELECT c.currency, c.queue, c.action, count(*) AS cases, "
+        "sum(c.expected_loss_minor) AS expected_loss_minor FROM cases c "
+        f"{joins if which.search else ''} WHERE {' AND '.join(conditions)} "
+        "GROUP BY c.currency, c.queue, c.action ORDER BY c.currency, c.queue, c.action",
         values,
     )
-
-
-def queue_names(tx: Tx) -> list[str]:
-    """Return the names of the queues that have open cases."""
-    found = tx.rows("SELECT DISTINCT queue FROM cases WHERE status = 'open' ORDER BY queue")
-    return [row["queue"] for row in found]
 
 
 def find_case(tx: Tx, case_id: str) -> Row:

@@ -12,7 +12,7 @@ from prebill.console.links import case_href
 from prebill.console.sessions import Visitor
 from prebill.console.views import CurrencyTotal, Option, QueuePage, QueueRow, Viewer
 from prebill.store.codec import instant_text
-from prebill.store.console import CaseFilter, Cursor, list_cases, queue_names, queue_totals
+from prebill.store.console import CaseFilter, Cursor, list_cases, queue_totals
 from prebill.store.engine import Tx
 from prebill.store.users import Role
 
@@ -36,17 +36,17 @@ def queue_page(tx: Tx, visitor: Visitor, query: Mapping[str, str], *, now: datet
     )
     after = query.get("after", "")
     rows = list_cases(tx, which, after=decode_cursor(after), limit=PAGE_ROWS + 1)
-    totals = queue_totals(tx, which)
-    currencies = [row["currency"] for row in queue_totals(tx, CaseFilter())]
+    every = queue_totals(tx, CaseFilter())
+    totals = queue_totals(tx, which) if which.is_narrowed else every
     return QueuePage(
         title="Queue",
         viewer=viewer_of(visitor),
         summary=_summary(totals),
-        totals=tuple(_total(row) for row in totals),
+        totals=_totals(totals),
         search=which.search,
         actions=_options(["hold", "review"], which.action, "Hold and review"),
-        currencies=_options(currencies, which.currency, "All"),
-        queues=_options(queue_names(tx), which.queue, "All"),
+        currencies=_options([row["currency"] for row in every], which.currency, "All"),
+        queues=_options([row["queue"] for row in every], which.queue, "All"),
         is_filtered=which.is_narrowed,
         rows=tuple(_row(row, instant_text(now)) for row in rows[:PAGE_ROWS]),
         first_href=_href(which) if after else "",
@@ -63,19 +63,29 @@ def _summary(totals: list[dict[str, Any]]) -> str:
     cases = sum(row["cases"] for row in totals)
     if not cases:
         return "No case waits."
-    holds = sum(row["holds"] for row in totals)
+    holds = sum(row["cases"] for row in totals if row["action"] == "hold")
     return f"{words.counted(cases, 'case')} to decide, {holds:,} of them held. The money first."
 
 
-def _total(row: dict[str, Any]) -> CurrencyTotal:
-    currency = row["currency"]
+def _totals(rows: list[dict[str, Any]]) -> tuple[CurrencyTotal, ...]:
+    """One card a currency: two currencies never meet in a sum."""
+    currencies = sorted({row["currency"] for row in rows})
+    return tuple(
+        _total(currency, [row for row in rows if row["currency"] == currency])
+        for currency in currencies
+    )
+
+
+def _total(currency: str, rows: list[dict[str, Any]]) -> CurrencyTotal:
+    cases = sum(row["cases"] for row in rows)
+    holds = sum(row["cases"] for row in rows if row["action"] == "hold")
+    loss_minor = sum(int(row["expected_loss_minor"]) for row in rows)
     return CurrencyTotal(
         currency=currency,
-        cases=words.counted(row["cases"], "case"),
-        holds=f"{row['holds']:,} held",
-        reviews=f"{row['cases'] - row['holds']:,} to review",
-        billed=words.money(int(row["billed_minor"]), currency),
-        expected_loss=words.money(int(row["expected_loss_minor"]), currency),
+        cases=words.counted(cases, "case"),
+        holds=f"{holds:,} held",
+        reviews=f"{cases - holds:,} to review",
+        expected_loss=words.money(loss_minor, currency),
     )
 
 

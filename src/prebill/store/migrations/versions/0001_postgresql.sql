@@ -323,13 +323,13 @@ CREATE TABLE drafts (
 	CONSTRAINT ck_drafts_state_is_known CHECK (state IN ('draft', 'in_review', 'held', 'released', 'issued', 'rejected', 'superseded', 'lapsed'))
 )
 --
-CREATE INDEX ix_drafts_period_state ON drafts (period, state)
---
-CREATE INDEX ix_drafts_run_id_state ON drafts (run_id, state)
---
 CREATE UNIQUE INDEX uq_drafts_live ON drafts (draft_id) WHERE state NOT IN ('superseded', 'lapsed')
 --
 CREATE INDEX ix_drafts_customer_id_period_start_on ON drafts (customer_id, period_start_on)
+--
+CREATE INDEX ix_drafts_run_id_state ON drafts (run_id, state)
+--
+CREATE INDEX ix_drafts_period_state ON drafts (period, state)
 --
 CREATE TABLE decisions (
 	action TEXT COLLATE "C" NOT NULL,
@@ -392,9 +392,11 @@ CREATE TABLE cases (
 	CONSTRAINT ck_cases_status_is_known CHECK (status IN ('open', 'released', 'corrected', 'rejected', 'lapsed'))
 )
 --
-CREATE INDEX ix_cases_open ON cases (priority DESC, case_id) WHERE status = 'open'
+CREATE INDEX ix_cases_totals ON cases (currency, queue, action, expected_loss_minor) WHERE status = 'open'
 --
 CREATE INDEX ix_cases_draft_id_draft_version ON cases (draft_id, draft_version)
+--
+CREATE INDEX ix_cases_open ON cases (priority DESC, case_id) WHERE status = 'open'
 --
 CREATE TABLE labels (
 	label_id TEXT COLLATE "C" NOT NULL,
