@@ -14,7 +14,8 @@ from prebill.bootstrap import Installation
 @contextmanager
 def running(installation: Installation) -> Iterator[str]:
     """Serve the installation; gives the address."""
-    listener = socket.socket()
+    # Named as TCP, else asyncio leaves Nagle on: 40 ms a request.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         create_app(installation), log_level="error", ws="none", lifespan="on", access_log=False

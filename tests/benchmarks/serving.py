@@ -32,7 +32,7 @@ from prebill.bootstrap import Installation
 from prebill.settings import Settings
 # It ends with the process that started it: that one holds the other end of its input.
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
-listener = socket.socket()
+listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
 listener.bind(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 app = create_app(Installation.open(Settings.load(sys.argv[1])))
