@@ -22,6 +22,7 @@ PERIOD = "2026-10"
 STARTS_ON = date(2025, 1, 1)
 RECORDED_AT = datetime(2025, 1, 1, tzinfo=UTC)
 ENTITIES = (("DE1", "DE", "EUR", "Europe/Berlin"), ("GB1", "GB", "GBP", "Europe/London"))
+DAY_MICROSECONDS = 86_400 * 1_000_000
 CHARGES = ("base", "seats", "api", "storage", "users")
 METERS = ("api_calls", "storage_gb", "active_users")
 
@@ -268,7 +269,7 @@ def usage(accounts: int, events: int, rng: np.random.Generator) -> pl.DataFrame:
             "n": number,
             "account": number % accounts,
             "meter": (number // accounts) % len(METERS),
-            "occurred_at": start + rng.integers(0, 30 * 86_400 * 1_000_000, events),
+            "occurred_at": start + _moments(number % accounts, rng),
             "quantity": rng.integers(1, 200, events),
             "user": rng.integers(0, 60, events),
         }
@@ -282,6 +283,12 @@ def usage(accounts: int, events: int, rng: np.random.Generator) -> pl.DataFrame:
         quantity=pl.col("quantity").cast(DECIMAL),
         unique_value=pl.format("u{}", pl.col("user")),
     )
+
+
+def _moments(account: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Microseconds into the month; the first account uses everything on its last day too."""
+    moments = rng.integers(0, 30 * DAY_MICROSECONDS, account.size)
+    return np.where(account == 0, 30 * DAY_MICROSECONDS + moments % 3_600_000_000, moments)
 
 
 def write(directory: Path, company: dict[str, pl.DataFrame]) -> None:

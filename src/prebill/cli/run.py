@@ -112,6 +112,11 @@ def _told(summary: "RunSummary") -> list[str]:
             f"{_WORDS[name]} {format_minor(amount, currency)}" for name, amount in totals.items()
         )
         lines.append(f"{currency}         {told}")
+    if counts.get("waiting_for_usage"):
+        lines.append(
+            f"waiting     {counts['waiting_for_usage']:,} drafts wait for usage that has not all "
+            "arrived, at the longest until their issue-by date"
+        )
     if counts.get("gaps"):
         lines.append(f"missing     {counts['gaps']:,} invoices were expected and not drafted")
     lines += [_adjustment(one) for one in summary.adjustments[:20]]

@@ -4,7 +4,7 @@ The facts of a run (usage, history) are read once a worker and dealt out to its 
 the lake again for each of 20 shards would cost more than pricing them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -13,6 +13,7 @@ import polars as pl
 from prebill.bootstrap import Installation
 from prebill.core.accounting.journal import Ledger
 from prebill.core.billing.dedupe import dedupe
+from prebill.core.billing.finality import RETIRED_AFTER, late_sources
 from prebill.core.billing.inputs import BillingInputs
 from prebill.core.billing.tax_rates import bundled_tax_rates
 from prebill.core.billing.usage_days import usage_days
@@ -52,6 +53,8 @@ class Facts:
     invoice_lines: pl.DataFrame
     payments: pl.DataFrame
     credit_notes: pl.DataFrame
+    #: Sources whose usage of the period has not all arrived, whoever the customer.
+    late_sources: pl.DataFrame
 
 
 def facts_by_shard(opened: Installation, run: Run, members: list[list[str]]) -> list[Facts]:
@@ -66,18 +69,23 @@ def facts_by_shard(opened: Installation, run: Run, members: list[list[str]]) -> 
     facts = read_facts(opened, run, numbers.select("customer_id"))
     owners = facts.invoices.select("invoice_id", "customer_id")
     frames, empty = _frames(facts), [frame.clear() for frame in _frames(facts)]
+    late = facts.late_sources
     del facts  # each frame is let go of once it is dealt out: together they are gigabytes
     dealt = []
     while frames:
         dealt.append(_dealt(frames.pop(0), numbers, owners))
+    names = [column.name for column in fields(Facts)]
     return [
-        Facts(*(own.get(number, none) for own, none in zip(dealt, empty, strict=True)))
+        Facts(
+            **{n: own.get(number, none) for n, own, none in zip(names, dealt, empty, strict=False)},
+            late_sources=late,
+        )
         for number in range(len(members))
     ]
 
 
 def _frames(facts: Facts) -> list[pl.DataFrame]:
-    """The frames in the order of the fields."""
+    """The frames that are dealt out, in the order of the fields."""
     first = [facts.events, facts.earlier_days, facts.invoices]
     return [*first, facts.invoice_lines, facts.payments, facts.credit_notes]
 
@@ -124,7 +132,21 @@ def read_facts(opened: Installation, run: Run, customers: pl.DataFrame) -> Facts
         invoice_lines=own["invoice_lines"],
         payments=own["payments"],
         credit_notes=own["credit_notes"],
+        late_sources=_late_sources(opened, run),
     )
+
+
+def _late_sources(opened: Installation, run: Run) -> pl.DataFrame:
+    """Sources of the whole company that have not delivered up to the period's last day."""
+    period = month_period(run.period)
+    start_at, end_at = usage_bounds(period)
+    batches = run.lake_batches["usage_events"]
+    events = opened.lake.scan_between("usage_events", batches, start_at - RETIRED_AFTER, end_at)
+    delivered = events.group_by("meter", "source").agg(
+        watermark_on=pl.col("occurred_at").max().dt.date(),
+        days=pl.col("occurred_at").dt.date().n_unique(),
+    )
+    return late_sources(delivered.collect(), period)
 
 
 def usage_bounds(period: Period) -> tuple[datetime, datetime]:
@@ -202,6 +224,7 @@ def gather(tx: Tx, run: Run, members: list[str], facts: Facts) -> ShardInputs:
             shared["legal_entities"], shared["account_mappings"], shared["exchange_rates"]
         ),
         events=facts.events,
+        late_sources=facts.late_sources,
         earlier_days=facts.earlier_days,
         history=history,
         payments=facts.payments,

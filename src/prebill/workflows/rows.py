@@ -90,20 +90,20 @@ def _dealt(rows: pl.DataFrame, numbered: pl.DataFrame) -> dict[int, pl.DataFrame
 def rows_of(result: ShardResult, policy: "Policy", stamp: Stamp) -> ShardRows:
     """Turn a shard's result into rows."""
     decided = result.decisions.select(pl.col("invoice_id").alias("draft_id"), "action")
-    is_final = pl.col("entity_id").is_in(result.final_entities)
     drafts = (
         DRAFTS.conform(result.drafts)
         .join(decided, on="draft_id", how="left", maintain_order="left")
         .join(lines_json(result.lines), on="draft_id", how="left", maintain_order="left")
+        .join(result.finality, on="draft_id", how="left", maintain_order="left")
         .with_columns(
-            state=pl.when(is_final)
+            state=pl.when("is_final")
             .then(pl.col("action").replace_strict(STATES, return_dtype=pl.String()))
             .otherwise(pl.lit("draft")),
             run_id=pl.lit(stamp.run_id),
             entered_at=pl.lit(stamp.entered_at),
             entered_by=pl.lit(stamp.actor),
         )
-        .drop("action")
+        .drop("action", "is_final", "late_text")
     )
     decisions = _decision_rows(result, stamp)
     cases = _case_rows(drafts, decisions, policy, stamp)
@@ -199,7 +199,7 @@ def _queues(policy: "Policy") -> pl.Expr:
 
 def _gap_decisions(result: ShardResult, policy: "Policy", stamp: Stamp) -> pl.DataFrame:
     """A missing invoice has no draft: its decision says what was to be expected and why."""
-    if not result.final_entities:
+    if not result.is_grace_over:
         return _empty_decisions(result, stamp)
     gaps = result.gaps.filter(pl.col("kind") == "invoice")
     exponent = pl.col("currency").replace_strict(

@@ -12,6 +12,7 @@ import polars as pl
 
 from prebill.bootstrap import Judges
 from prebill.core.accounting import journal
+from prebill.core.billing.finality import finality, late_findings
 from prebill.core.billing.inputs import BillingInputs, contract_inputs
 from prebill.core.billing.invoicing import Billed, bill, unbilled_terms, windows
 from prebill.core.billing.metering import Metered, dedupe, meter_usage, usage_days
@@ -37,6 +38,8 @@ class ShardInputs:
     accounting_periods: pl.DataFrame
     ledger: journal.Ledger
     events: pl.DataFrame
+    #: ``meter, source, watermark_on`` of sources that have not delivered the whole period.
+    late_sources: pl.DataFrame
     #: Usage by day before these events.
     earlier_days: pl.DataFrame
     history: Books
@@ -58,7 +61,10 @@ class ShardResult:
     feature_rows: pl.DataFrame
     gaps: pl.DataFrame
     postings: pl.DataFrame
-    final_entities: list[str]
+    #: ``draft_id, is_final, late_text``.
+    finality: pl.DataFrame
+    #: Whether the grace of an entity has passed: what is missing now will not come by itself.
+    is_grace_over: bool
     counts: dict[str, int]
 
 
@@ -87,10 +93,13 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
     lap("price")
     scored = _judged(inputs, billed, expected, days, judges=judges)
     lap("score")
-    final_entities = _final_entities(inputs)
+    final = _finality(inputs, billed)
     posted, blockers = _post(inputs, billed)
-    findings = pl.concat([billed.findings, blockers])
+    late = late_findings(final)
+    waiting = final.filter(~pl.col("is_final"), pl.col("late_text").is_not_null())
+    findings = pl.concat([billed.findings, late, blockers])
     decided = with_billing_findings(scored.decisions, billed.drafts, billed.findings, judges.policy)
+    decided = escalate(decided, late, action="review")
     decisions = escalate(decided, blockers, action="hold")
     skips = pl.concat([billed.skips, unbilled_terms(expected, billed)])
     lap("post")
@@ -104,12 +113,14 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
         feature_rows=scored.feature_rows.sort("invoice_id"),
         gaps=scored.gaps.sort(GAPS.key),
         postings=posted,
-        final_entities=final_entities,
+        finality=final,
+        is_grace_over=_is_grace_over(inputs),
         counts={
             "events": inputs.events.height,
             "metered_events": metered.metered_events,
             "unmatched_events": metered.unmatched.height,
             "duplicate_events": inputs.events.height - once.height,
+            "waiting_for_usage": waiting.height,
         },
     )
 
@@ -204,12 +215,22 @@ def gate_lines(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _final_entities(inputs: ShardInputs) -> list[str]:
-    """Entities whose grace has passed: their drafts may be issued."""
+def _finality(inputs: ShardInputs, billed: Billed) -> pl.DataFrame:
+    return finality(
+        billed.drafts,
+        billed.lines,
+        inputs.late_sources,
+        inputs.billing.entities,
+        period=inputs.period,
+        today=planned_issue_dates(inputs),
+    )
+
+
+def _is_grace_over(inputs: ShardInputs) -> bool:
     planned = planned_issue_dates(inputs)
     rows = inputs.billing.entities.select("entity_id", "grace_days").iter_rows()
     end_on = inputs.period.end_on
-    return [entity for entity, grace in rows if (planned[entity] - end_on).days >= grace]
+    return any((planned[entity] - end_on).days >= grace for entity, grace in rows)
 
 
 def _post(inputs: ShardInputs, billed: Billed) -> tuple[pl.DataFrame, pl.DataFrame]:

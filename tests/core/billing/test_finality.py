@@ -3,7 +3,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from prebill.core.billing.finality import finality, late_findings, late_sources, watermarks
+from prebill.core.billing.finality import finality, late_findings, late_sources
 from prebill.core.calendar import Period
 
 OCTOBER = Period(date(2026, 10, 1), date(2026, 11, 1))
@@ -13,10 +13,10 @@ LINES = pl.DataFrame({"draft_id": ["metered", "flat"], "meter": ["calls", None]}
 
 
 def late(last_on: date) -> pl.DataFrame:
-    days = pl.DataFrame(
-        {"meter": ["calls", "calls"], "source": ["a", "a"], "used_on": [date(2026, 10, 2), last_on]}
+    marks = pl.DataFrame(
+        {"meter": ["calls"], "source": ["a"], "days": [20], "watermark_on": [last_on]}
     )
-    return late_sources(watermarks(days), OCTOBER)
+    return late_sources(marks, OCTOBER)
 
 
 def is_final(last_on: date, today: date) -> dict[str, bool]:
@@ -38,6 +38,12 @@ def test_a_draft_waits_for_grace_and_usage_until_it_is_due(
     last_on: date, today: date, expected: dict[str, bool]
 ) -> None:
     assert {key: expected[key] for key in sorted(expected)} == is_final(last_on, today)
+
+
+def test_a_single_delivery_is_no_feed_to_wait_for() -> None:
+    marks = pl.DataFrame({"meter": ["calls"], "source": ["upload"], "days": [1]})
+    marks = marks.with_columns(watermark_on=date(2026, 10, 20))
+    assert late_sources(marks, OCTOBER).is_empty()
 
 
 def test_an_unknown_entity_is_never_final() -> None:

@@ -14,38 +14,38 @@ from prebill.core.schemas.internal import FINDINGS
 
 #: A source silent for longer than this before the period is retired, not late.
 RETIRED_AFTER: Final = timedelta(days=7)
+#: A source with usage on fewer days is a single delivery, not a feed that could be late.
+REGULAR_DAYS: Final = 5
 LATE_USAGE: Final = "usage_late"
-
-
-def watermarks(usage_days: pl.DataFrame) -> pl.DataFrame:
-    """Return how far each source has delivered each meter.
-
-    Parameters
-    ----------
-    usage_days : pl.DataFrame
-        ``meter, source, used_on`` of all customers.
-
-    Returns
-    -------
-    pl.DataFrame, one row per (meter, source)
-        ``watermark_on``: last UTC day with an event.
-    """
-    return usage_days.group_by("meter", "source").agg(watermark_on=pl.col("used_on").max())
 
 
 def late_sources(marks: pl.DataFrame, period: Period) -> pl.DataFrame:
     """Return the sources that have not yet reached the last day of the period.
 
+    Parameters
+    ----------
+    marks : pl.DataFrame, one row per (meter, source)
+        ``watermark_on``: last UTC day with an event, of all customers; ``days``: on how many days
+        there was one, counted from ``RETIRED_AFTER`` before the period.
+    period : Period
+        The billed month.
+
+    Returns
+    -------
+    pl.DataFrame
+        The rows of ``marks`` that are late.
+
     Examples
     --------
-    >>> marks = pl.DataFrame({"meter": ["calls"] * 3, "source": ["a", "b", "c"], "watermark_on":
-    ...     [date(2026, 10, 31), date(2026, 10, 30), date(2026, 8, 1)]})
+    >>> marks = pl.DataFrame({"meter": ["calls"] * 3, "source": ["a", "b", "c"], "days": 30,
+    ...     "watermark_on": [date(2026, 10, 31), date(2026, 10, 30), date(2026, 8, 1)]})
     >>> late_sources(marks, Period(date(2026, 10, 1), date(2026, 11, 1)))["source"].to_list()
     ['b']
     """
     last_on = period.end_on - timedelta(days=1)
     is_in_use = pl.col("watermark_on") >= period.start_on - RETIRED_AFTER
-    return marks.filter(is_in_use, pl.col("watermark_on") < last_on)
+    is_regular = pl.col("days") >= REGULAR_DAYS
+    return marks.filter(is_in_use, is_regular, pl.col("watermark_on") < last_on)
 
 
 def finality(
