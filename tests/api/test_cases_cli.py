@@ -34,15 +34,16 @@ def run(*arguments: str, token: str = "") -> Result:
 
 
 def test_cases_are_listed_whole(people: dict[Role, Person]) -> None:
-    shown = run("cases")
+    token = people[Role.VIEWER].token
+    shown = run("cases", token=token)
     assert CASE in shown.output
     assert "2 cases, expected loss 93.00 EUR" in shown.output
-    found = json.loads(run("cases", "--json", "--limit", "1").output)
+    found = json.loads(run("cases", "--json", "--limit", "1", token=token).output)
     assert [one["case_id"] for one in found] == [CASE]
 
 
 def test_show_sets_expected_beside_billed(people: dict[Role, Person]) -> None:
-    shown = run("cases", "show", CASE).output
+    shown = run("cases", "show", CASE, token=people[Role.VIEWER].token).output
     assert "Held: 50.00 EUR more than expected, 93 % likely wrong." in shown
     assert "+50.00" in shown
 
@@ -54,6 +55,13 @@ def test_release_acts_for_the_owner_of_the_token(people: dict[Role, Person]) -> 
     assert "decided by Reviewer Person" in done.output
     again = run("release", CASE, "--reason", "unusual_but_right", token=reviewer.token)
     assert isinstance(again.exception, ConflictError)
+
+
+@pytest.mark.parametrize("arguments", [("cases",), ("cases", "show", CASE)], ids=" ".join)
+def test_a_stranger_sees_no_case(people: dict[Role, Person], arguments: tuple[str, ...]) -> None:
+    refused = run(*arguments)
+    assert isinstance(refused.exception, UnauthenticatedError)
+    assert CASE not in refused.output
 
 
 def test_nobody_acts_without_a_token_or_for_another(people: dict[Role, Person]) -> None:

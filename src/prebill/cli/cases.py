@@ -1,6 +1,6 @@
 """The queue from the terminal: list, show, release, correct, reject.
 
-Deciding acts for a named user: their token stands in PREBILL_TOKEN. `--as` only checks that it is
+Every command acts for a named user: their token stands in PREBILL_TOKEN. `--as` only checks that it is
 the user one thinks it is; it never makes anybody someone else.
 """
 
@@ -57,10 +57,12 @@ def list_cases(
     from prebill.store.console import CaseFilter, queue_totals
     from prebill.store.console import list_cases as read_cases
 
-    with _opened() as opened, opened.store.read() as tx:
-        which = CaseFilter(queue=queue)
-        rows = read_cases(tx, which, limit=limit)
-        totals = queue_totals(tx, which)
+    with _opened() as opened:
+        _actor(opened, None)
+        with opened.store.read() as tx:
+            which = CaseFilter(queue=queue)
+            rows = read_cases(tx, which, limit=limit)
+            totals = queue_totals(tx, which)
     if as_json:
         typer.echo(json.dumps([_plain(row) for row in rows], indent=2))
         return
@@ -112,8 +114,10 @@ def show(
     from prebill.console.pages.case import ranked_findings, verdict_sentence
     from prebill.store.console import find_case
 
-    with _opened() as opened, opened.store.read() as tx:
-        case = find_case(tx, case_id)
+    with _opened() as opened:
+        _actor(opened, None)
+        with opened.store.read() as tx:
+            case = find_case(tx, case_id)
     findings = findings_of(case["findings_json"], case["reasons"])
     lines = json.loads(case["lines_json"] or "[]")
     if as_json:

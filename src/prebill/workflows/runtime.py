@@ -145,6 +145,13 @@ class Worker:
             serializer=DBOSPortableJSONSerializer(),
         )
         _process.installation = self.installation
+        try:
+            self._launch()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _launch(self) -> None:
         DBOS.launch()
         # One run at a time: its shards fill the workers, and they share what was read for it.
         DBOS.register_queue(RUNS, polling_interval_sec=POLLING_SECONDS, global_concurrency=1)
