@@ -1,7 +1,7 @@
 """The queue from the terminal: list, show, release, correct, reject.
 
-Every command acts for a named user: their token stands in PREBILL_TOKEN. `--as` only checks that it is
-the user one thinks it is; it never makes anybody someone else.
+Every command acts for a named user: their token stands in PREBILL_TOKEN. `--as` only checks that
+it is the user one thinks it is; it never makes anybody someone else.
 """
 
 import json
