@@ -9,7 +9,7 @@ sees it and :meth:`Lake.sweep` removes it.
 import errno
 import fcntl
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -126,6 +126,38 @@ class Lake:
         with _explained(self.folder):
             delta = self._open(table)
             return {file["partition"][BATCH] for file in _files(delta)} if delta else set()
+
+    def require(self, batches: Mapping[str, Collection[str]]) -> None:
+        """Refuse to go on with half the facts: an absent folder must not look like no usage.
+
+        Parameters
+        ----------
+        batches : Mapping
+            Table → ids of batches that have rows.
+
+        Raises
+        ------
+        StorageError
+            The folder, a batch or a file of a batch is not there.
+        """
+        for table, wanted in batches.items():
+            lost = sorted({*wanted} - self._readable(table)) if wanted else []
+            if lost:
+                message = (
+                    f"the lake {self.folder} lacks {len(lost)} of {len(wanted)} batches of {table} "
+                    f"that the database names ({lost[0]} first): mount or restore the folder and "
+                    "repeat the command; nothing was changed"
+                )
+                raise StorageError(message, folder=str(self.folder), table=table, lost=lost)
+
+    def _readable(self, table: str) -> set[str]:
+        """Batches whose files are all there."""
+        with _explained(self.folder):
+            delta = self._open(table)
+            files = _files(delta) if delta else []
+        place = self.folder / table
+        lost = {f["partition"][BATCH] for f in files if not _local(place / f["path"]).exists()}
+        return {file["partition"][BATCH] for file in files} - lost
 
     def damaged(self, batches: Iterable[LakeBatch]) -> list[LakeBatch]:
         """Return the batches whose files are absent or differ from what was written."""
@@ -259,6 +291,10 @@ def _explained(folder: Path) -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("deltalake", "_internal"):
             raise
-        advice = "free some space" if "no space left" in str(error).lower() else str(error)
+        advice = (
+            "the disk is full: free some space"
+            if "no space left" in str(error).lower()
+            else str(error)
+        )
         message = f"the lake {folder} can't be used: {advice}; nothing was changed"
         raise StorageError(message, folder=str(folder)) from error

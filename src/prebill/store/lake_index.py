@@ -35,9 +35,10 @@ def record_batch(tx: Tx, batch: Batch) -> bool:
 
 
 def named_batches(tx: Tx, table: str) -> list[str]:
-    """Return the ids of the batches of a table that count."""
+    """Return the ids of the batches of a table that count; an empty one has no file to read."""
     rows = tx.rows(
-        "SELECT batch_id FROM lake_batches WHERE table_name = :table ORDER BY batch_id",
+        "SELECT batch_id FROM lake_batches WHERE table_name = :table AND rows > 0 "
+        "ORDER BY batch_id",
         {"table": table},
     )
     return [row["batch_id"] for row in rows]

@@ -107,6 +107,7 @@ def read_facts(opened: Installation, run: Run, customers: pl.DataFrame) -> Facts
     since_on = month_period(run.period).start_on - SLACK
     start_at, end_at = usage_bounds(month_period(run.period))
     lake, batches = opened.lake, run.lake_batches
+    lake.require(batches)
     wanted = customers.lazy()
     invoices = (
         lake.scan("invoices", batches["invoices"])

@@ -21,7 +21,7 @@ from prebill.core.errors import InputError
 from prebill.lake import Lake
 from prebill.store import ingest as sql
 from prebill.store.engine import Store, Tx
-from prebill.store.lake_index import record_batch
+from prebill.store.lake_index import named_batches, record_batch
 from prebill.store.reference import LAKE_FRAMES
 from prebill.workflows.ingest_checks import Judged, World, judge
 from prebill.workflows.ingest_entry import (
@@ -139,6 +139,8 @@ def open_world(catalog: Catalog, store: Store, lake: Lake, as_of_at: datetime) -
     """Take the clock and what is closed *now*: a close that is imported later does not count."""
     with store.read() as tx:
         closed = sql.closed_periods(tx)
+        batches = {table: named_batches(tx, table) for table in LAKE_FRAMES}
+    lake.require(batches)
     return World(catalog, store, lake, as_of_at, closed)
 
 

@@ -51,6 +51,7 @@ def open_run(
         shared = shared_frames(tx)
         _require_entities(shared["legal_entities"], entity_id)
         batches = {table: named_batches(tx, table) for table in TABLES}
+        opened.lake.require(batches)
         start_on, end_on = period.start_on.isoformat(), period.end_on.isoformat()
         billed = customers_to_bill(tx, start_on=start_on, end_on=end_on, entity_id=entity_id)
     customers = set(billed)
