@@ -20,6 +20,10 @@ def compared(agreements: Agreements) -> pl.DataFrame:
         ``_agreed`` for the contract): ``amount_minor, quantity, discount_percent, unit_price,
         plan_id, price_book_id, name, meter``; ``line_ids``; null where a side has no such line.
     """
+    return agreements.once("compared", lambda: _compared(agreements))
+
+
+def _compared(agreements: Agreements) -> pl.DataFrame:
     firsts = first_drafts(agreements)
     billed = _by_charge(firsts, agreements.draft_lines)
     agreed = _by_charge(agreements.expected_drafts, agreements.expected_lines)

@@ -4,6 +4,7 @@ Drafts of one ``issued_on`` are one batch. A draft sees every invoice issued bef
 earlier drafts too, and the content, never the outcome, of its own batch.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final
@@ -52,6 +53,13 @@ class Agreements:
     entitlements: pl.DataFrame
     contracts: pl.DataFrame
     subscriptions: pl.DataFrame
+    _made: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, name: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """Make a frame of these for the first detector that asks; the others get the same."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
 
 @dataclass(frozen=True, slots=True)
