@@ -18,6 +18,7 @@ from prebill.core.accounting.reconciliation import (
 )
 from prebill.core.calendar import Period, month_period
 from prebill.core.errors import NotFoundError
+from prebill.core.money import format_minor
 from prebill.core.schemas.frame import Frame
 from prebill.core.schemas.inbound import (
     CHARGES,
@@ -92,10 +93,13 @@ def _charges(
     active = pl.concat(parts).unique()
     skips = reads.skipped_charges(tx, [run.run_id for run in runs])
     found = charge_differences(active, lines, skips)
-    drafted = lines.select("contract_id", "charge_id").n_unique()
+    key = ["contract_id", "charge_id"]
+    undrafted = active.select(key).unique().join(lines, on=key, how="anti")
+    skipped = undrafted.join(skips, on=key, how="semi")
+    drafted = active.select(key).n_unique() - undrafted.height
     text = (
-        f"active charges {active.height:,} = drafted {drafted:,} and "
-        f"skipped with a reason {skips.height:,}"
+        f"active charges {drafted + undrafted.height:,} = drafted {drafted:,} + skipped with a "
+        f"reason {skipped.height:,}"
     )
     result.add(text, found)
 
@@ -317,6 +321,7 @@ def _totals(tx: Tx, result: Reconciliation, period: Period) -> None:
         for row in reads.number_gaps(tx)
     ]
     told = ", ".join(
-        f"{entity} {total:,} {currency}" for entity, currency, total in documents.iter_rows()
+        f"{entity} {format_minor(int(total), currency)}"
+        for entity, currency, total in documents.iter_rows()
     )
     result.add(f"documents = receivable debits, entries balance, numbers gap-free: {told}", found)
