@@ -28,7 +28,8 @@ ODD_PATTERN: Final = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\ufffd]"
 TYPE_TEXTS: Final = {
     "is_text": "text in UTF-8 without control characters",
     "is_integer": "a whole number such as 12; amounts in minor units: 1999 for 19.99 EUR",
-    "is_decimal": "a number with a point, at most 12 decimals and no exponent, such as 0.25",
+    "is_decimal": "a number with a point, at most 25 digits before and 12 after it, no exponent, "
+    "such as 0.25",
     "is_float": "a number",
     "is_boolean": "true or false",
     "is_date": "a date written as 2026-10-31",

@@ -18,7 +18,8 @@ class EventContext:
     """What events are checked against.
 
     ``meters``: meter, max_quantity. ``contracts``: customer_id, starts_at (UTC, start of the
-    first day in the contract's zone). ``closed``: customer_id, period; months closed already.
+    first day in the contract's zone), time_zone. ``closed``: customer_id, period; months that
+    are closed already.
     """
 
     as_of_at: datetime
@@ -48,15 +49,28 @@ def before_contract(events: pl.DataFrame, context: EventContext) -> pl.Series:
 
 
 def in_closed_period(events: pl.DataFrame, context: EventContext) -> pl.Series:
-    """Mark events of months that the customer's entity has closed."""
+    """Mark events of months that the customer's entity has closed, in the zone of the contract.
+
+    In several zones it counts as late only if it is late in all: it may belong to an open month.
+    """
     if context.closed.is_empty():
         return pl.repeat(value=False, n=events.height, dtype=pl.Boolean, eager=True)
-    months = events.select(
-        "customer_id", pl.col("occurred_at").dt.strftime("%Y-%m").alias("period")
-    )
-    closed = context.closed.select("customer_id", "period", is_closed=pl.lit(value=True)).unique()
-    joined = months.join(closed, on=["customer_id", "period"], how="left", maintain_order="left")
-    return joined["is_closed"]
+    zones = context.contracts.select("customer_id", "time_zone").unique()
+    closed = context.closed.select("customer_id", "period").unique()
+    numbered = events.select("customer_id", "occurred_at").with_row_index("event")
+    placed = numbered.join(zones, on="customer_id")
+    late = [
+        part.with_columns(
+            period=pl.col("occurred_at").dt.convert_time_zone(zone).dt.strftime("%Y-%m")
+        )
+        .join(closed, on=["customer_id", "period"], how="semi")
+        .select("event")
+        for (zone,), part in placed.partition_by("time_zone", as_dict=True).items()
+    ]
+    in_all = pl.concat([placed.select("event").clear(), *late]).group_by("event").len("late")
+    zones_of = placed.group_by("event").len("zones")
+    is_late = in_all.join(zones_of, on="event").filter(pl.col("late") == pl.col("zones"))
+    return numbered["event"].is_in(is_late["event"].implode())
 
 
 #: Check name → function, and the column that a failure names.

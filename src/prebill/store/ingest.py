@@ -131,6 +131,13 @@ def open_rows(tx: Tx, contract: str, ids: list[str] | None = None) -> pl.DataFra
     return rows if ids is None else rows.filter(pl.col("quarantine_id").is_in(ids))
 
 
+def open_texts(tx: Tx, contract: str) -> pl.DataFrame:
+    """Return id, rule and content of the open quarantine rows of a contract: there may be many."""
+    where = "WHERE status = 'open' AND contract = :contract"
+    columns = ["quarantine_id", "rule", "row_json"]
+    return tx.table_frame("quarantine", where, {"contract": contract}, columns=columns)
+
+
 def open_contracts(tx: Tx) -> list[str]:
     """Return the contracts that have open quarantine rows."""
     rows = tx.rows("SELECT DISTINCT contract FROM quarantine WHERE status = 'open'")

@@ -20,6 +20,22 @@ from prebill.workflows.ingest_checks import KEY_RULES
 #: A good row with the same key mends every other rule, but not a contradiction between two rows.
 _NOT_MENDED_BY_KEY: Final = ("same_id_other_content", "changed_version")
 _SHOWN_IDS: Final = 100
+_MEND: Final = "Mend the row and import its file again, or dismiss it with a reason"
+#: What to do where mending the row is not the first thing to think of.
+_WAYS: Final = {
+    "not_from_future": "Check the sender's clock; if the event is right, run `prebill quarantine "
+    "retry` once its time has come, else mend or dismiss it",
+    "quantity_plausible": "Check the unit; if the quantity is right, raise max_quantity of the "
+    "meter and run `prebill quarantine retry`, else mend or dismiss the row",
+    "not_before_contract": "If the contract began earlier, import its new version and run "
+    "`prebill quarantine retry`, else mend or dismiss the row",
+    "period_open": "The month is closed: bill it as an event of an open month under a new id, or "
+    "reopen the period and run `prebill quarantine retry`, or dismiss it with a reason",
+    "same_id_other_content": "Then run `prebill quarantine dismiss` with the reason",
+    "tiers_contiguous": "Mend the tiers, import the file again: the old prices stay until then",
+    "no_overlap": "End the earlier one by a new version, then `prebill quarantine retry`, or mend "
+    "the dates and import the file again",
+}
 
 
 def now() -> datetime:
@@ -102,11 +118,13 @@ def resolved_by(
     store: Store, contract: DataContract, good: pl.DataFrame, bad: pl.DataFrame
 ) -> list[str]:
     """Return the open quarantine rows that good rows with the same key have mended."""
+    if good.is_empty():
+        return []
     with store.read() as tx:
-        waiting = sql.open_rows(tx, contract.name)
+        waiting = sql.open_texts(tx, contract.name)
     waiting = waiting.filter(~pl.col("rule").is_in(_NOT_MENDED_BY_KEY))
     waiting = waiting.join(bad.select("quarantine_id"), on="quarantine_id", how="anti")
-    if waiting.is_empty() or good.is_empty():
+    if waiting.is_empty():
         return []
     keys = list(contract.key)
     named = pl.concat(
@@ -138,7 +156,7 @@ def advice(contract: DataContract, rule: str, column: str | None) -> str:
         )
     known = {**READING_RULES, **KEY_RULES, "required": f"{name} must not be empty"}
     asked = contract.rule_text(rule, column) or known.get(rule) or _type_text(rule, name)
-    return f"{asked}. Mend the row and import its file again, or dismiss it with a reason."
+    return f"{asked}. {_WAYS.get(rule, _MEND)}."
 
 
 def _type_text(rule: str, name: str) -> str:
