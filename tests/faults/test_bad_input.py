@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,9 @@ def told(store: Store) -> dict[str, str]:
     """Rule → what `prebill quarantine show` says first about its rows."""
     ids = waiting(store, "quarantine_id", "rule")
     return {rule: quarantine.show(store, CATALOG, one).findings[0].text for one, rule in ids}
+
+
+HOUR = timedelta(hours=1)
 
 
 # ── Rows: what is said, and the way back ─────────────────────────────────────────────────────
@@ -245,6 +249,20 @@ def test_broken_pointer_to_the_model_sends_every_draft_to_review(
     assert run_summary(opened.store, world.run(opened)).states == {"in_review": 12}
     (reasons,) = world.rows(opened, "SELECT DISTINCT reasons FROM decisions")
     assert "prebill models promote" in str(reasons["reasons"])
+
+
+def test_a_restored_model_judges_again_what_waited_for_it(database_url: str, home: Path) -> None:
+    opened = world.install(database_url, home)
+    pointer = Settings.load(home).models_dir / "forest" / "champion.json"
+    pointer.parent.mkdir(parents=True)
+    pointer.write_bytes(b"{")
+    assert run_summary(opened.store, world.run(opened)).states == {"in_review": 12}
+    pointer.unlink()
+    again = run_summary(opened.store, world.run(opened, as_of_at=world.FINAL_AT + HOUR))
+    assert again.states == {"issued": 12}
+    assert again.counts["fate_rejudge"] == 12
+    cases = world.rows(opened, "SELECT DISTINCT status FROM cases")
+    assert [row["status"] for row in cases] == ["lapsed"]
 
 
 def test_every_test_of_the_checklist_exists() -> None:

@@ -65,6 +65,17 @@ def versions_of(tx: Tx, draft_ids: Sequence[str]) -> pl.DataFrame:
     )
 
 
+def reasons_of(tx: Tx, draft_ids: Sequence[str]) -> pl.DataFrame:
+    """Return ``draft_id, reasons`` of the live versions of these drafts."""
+    return tx.frame(
+        "SELECT d.draft_id, c.reasons FROM drafts d JOIN decisions c "
+        "ON c.draft_id = d.draft_id AND c.draft_version = d.version "
+        f"WHERE d.draft_id IN {listed(tx, 'ids')} AND d.{ALIVE} ORDER BY d.draft_id",
+        {"draft_id": pl.String(), "reasons": pl.String()},
+        {"ids": canonical_json(list(draft_ids))},
+    )
+
+
 def live_drafts_of(tx: Tx, period: str, first: str, last: str) -> pl.DataFrame:
     """Return the live drafts of a period whose customers lie in a range."""
     return tx.table_frame(

@@ -13,9 +13,11 @@ from prebill.store.codec import canonical_json
 from prebill.store.engine import Conflict, Tx
 from prebill.workflows.finalize import Issuing, issue
 from prebill.workflows.rows import ShardRows
-from prebill.workflows.versions import Fate, fates
+from prebill.workflows.versions import UNJUDGED, WAITING, Fate, fates
 
-WRITTEN = (Fate.NEW.value, Fate.PROMOTE.value, Fate.REPLACE.value)
+WRITTEN = (Fate.NEW.value, Fate.PROMOTE.value, Fate.REJUDGE.value, Fate.REPLACE.value)
+_SAME_VERSION = (Fate.PROMOTE.value, Fate.REJUDGE.value)
+_NAMES_UNJUDGED = "|".join(f'"code":"{code}"' for code in UNJUDGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ def apply_rows(tx: Tx, rows: ShardRows, run_id: str, issuing: Issuing) -> Applie
     ids = rows.drafts["draft_id"].to_list()
     stored = draft_store.versions_of(tx, ids)
     live = stored.filter(~pl.col("state").is_in(draft_store.ENDED))
-    decided = fates(rows.drafts, live)
+    decided = fates(_with_judged(rows.drafts, rows.decisions), _with_judged_before(tx, live))
     written = decided.filter(pl.col("fate").is_in(WRITTEN))
     chosen = rows if written.height == rows.drafts.height else rows.only(written)
     _supersede(tx, decided, run_id, issuing.actor)
@@ -51,6 +53,22 @@ def apply_rows(tx: Tx, rows: ShardRows, run_id: str, issuing: Issuing) -> Applie
             "gaps": rows.gap_cases.height,
         }
     )
+
+
+def _with_judged(drafts: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
+    judged = decisions.select(
+        "draft_id", is_judged=~pl.col("reasons").str.contains(_NAMES_UNJUDGED)
+    )
+    return drafts.join(judged, on="draft_id", how="left", maintain_order="left").with_columns(
+        pl.col("is_judged").fill_null(value=True)
+    )
+
+
+def _with_judged_before(tx: Tx, live: pl.DataFrame) -> pl.DataFrame:
+    waiting = live.filter(pl.col("state").is_in(WAITING))
+    if waiting.is_empty():
+        return live.with_columns(is_judged=pl.lit(value=True))
+    return _with_judged(live, draft_store.reasons_of(tx, waiting["draft_id"].to_list()))
 
 
 def lapse_absent(
@@ -93,6 +111,10 @@ def _lapse_cases(tx: Tx, cases: pl.DataFrame, actor: str, detail: dict[str, obje
 def _supersede(tx: Tx, decided: pl.DataFrame, run_id: str, actor: str) -> None:
     replaced = decided.filter(pl.col("fate") == Fate.REPLACE.value)
     _retire(tx, replaced, "superseded", actor, run_id)
+    rejudged = decided.filter(pl.col("fate") == Fate.REJUDGE.value)["draft_id"].to_list()
+    if rejudged:
+        detail: dict[str, object] = {"run_id": run_id, "why": "judged again"}
+        _lapse_cases(tx, case_store.open_cases(tx, rejudged), actor, detail)
 
 
 def _retire(tx: Tx, drafts: pl.DataFrame, state: str, actor: str, run_id: str) -> None:
@@ -116,7 +138,7 @@ def _store(tx: Tx, rows: ShardRows, written: pl.DataFrame, actor: str, *, is_fre
     tx.insert_frame("decisions", rows.decisions, on_conflict=conflict)
     tx.insert_frame("cases", rows.cases, on_conflict=conflict)
     before = written.select("draft_id", "from_state", "fate").with_columns(
-        from_state=pl.when(pl.col("fate") == Fate.PROMOTE.value).then("from_state")
+        from_state=pl.when(pl.col("fate").is_in(_SAME_VERSION)).then("from_state")
     )
     changes = rows.drafts.select("draft_id", to_state="state").join(before, on="draft_id")
     draft_store.changed(tx, "draft", changes.rename({"draft_id": "object_id"}), entered_by=actor)
