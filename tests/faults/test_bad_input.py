@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from prebill.core.errors import StorageError
+from prebill.core.errors import ModelError, StorageError
 from prebill.lake import Lake
 from prebill.settings import Settings
 from prebill.store.engine import Store
@@ -263,6 +263,17 @@ def test_a_restored_model_judges_again_what_waited_for_it(database_url: str, hom
     assert again.counts["fate_rejudge"] == 12
     cases = world.rows(opened, "SELECT DISTINCT status FROM cases")
     assert [row["status"] for row in cases] == ["lapsed"]
+
+
+def test_run_refuses_when_the_models_of_earlier_runs_are_gone(
+    database_url: str, home: Path
+) -> None:
+    opened = world.install(database_url, home, accounts=2, events=60)
+    run_id = world.run(opened)
+    with opened.store.transaction() as tx:
+        tx.update("runs", {"model_versions": '{"forest":"1"}'}, where={"run_id": run_id})
+    with pytest.raises(ModelError, match=r"earlier runs used the models forest.*prebill train"):
+        world.run(opened, as_of_at=world.FINAL_AT + HOUR)
 
 
 def test_every_test_of_the_checklist_exists() -> None:

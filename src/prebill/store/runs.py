@@ -133,6 +133,15 @@ def latest_run(tx: Tx, period: str) -> str:
     return found
 
 
+def models_used(tx: Tx) -> dict[str, str]:
+    """Return model → version of the latest run that was judged with any."""
+    found = tx.scalar(
+        "SELECT model_versions FROM runs WHERE model_versions <> '{}' "
+        "ORDER BY started_at DESC LIMIT 1"
+    )
+    return dict(json.loads(found)) if found else {}
+
+
 def members_of(tx: Tx, run_id: str) -> list[list[str]]:
     """Return the customers of every shard, in the order of the shards."""
     rows = tx.rows(

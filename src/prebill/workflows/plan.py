@@ -6,15 +6,15 @@ from typing import Final
 import polars as pl
 
 from prebill import audit
-from prebill.bootstrap import Installation
+from prebill.bootstrap import Installation, Judges
 from prebill.core.calendar import Period, date_in_zone, month_period
-from prebill.core.errors import InputError
+from prebill.core.errors import InputError, ModelError
 from prebill.lake.tables import TABLES
 from prebill.store.agreements import customers_to_bill, reference_hash, shared_frames
 from prebill.store.drafts import one_changed
 from prebill.store.engine import Tx
 from prebill.store.lake_index import named_batches
-from prebill.store.runs import Run, load_run, run_id_of, save_run, unfinished_run
+from prebill.store.runs import Run, load_run, models_used, run_id_of, save_run, unfinished_run
 from prebill.workflows.gather import usage_bounds
 
 #: Customers of a shard. Each shard calibrates on up to 30,000 past invoices: small ones cost more.
@@ -39,6 +39,8 @@ def open_run(
     ------
     InputError
         The month or the entity is unknown, or nothing was imported.
+    ModelError
+        A model that an earlier run used is gone.
     """
     period = month_period(period_name)
     if as_of_at is None:
@@ -59,6 +61,7 @@ def open_run(
         customers |= _users(opened, batches["usage_events"], period)
     members = _shards(sorted(customers), shard_customers)
     judges = opened.load_judges()
+    _require_models(opened, judges)
     run = Run(
         run_id=run_id_of(period_name, entity_id, instant_at),
         period=period_name,
@@ -107,6 +110,19 @@ def _require_entities(entities: pl.DataFrame, entity_id: str | None) -> None:
         names = ", ".join(shared["entity_id"].to_list())
         message = f"the entities {names} share a number series: give each its own prefix"
         raise InputError(message, entities=names)
+
+
+def _require_models(opened: Installation, judges: Judges) -> None:
+    """A model never trained is no error; one that an earlier run used and that is gone is."""
+    with opened.store.read() as tx:
+        lost = sorted(set(models_used(tx)) - set(judges.models.versions))
+    if lost and not judges.failure:
+        message = (
+            f"earlier runs used the models {', '.join(lost)}, and {opened.settings.models_dir} "
+            "has them no more: restore that folder, fetch them with `prebill models promote`, "
+            "or train new ones with `prebill train`"
+        )
+        raise ModelError(message, models=lost)
 
 
 def _users(opened: Installation, batches: list[str], period: Period) -> set[str]:
