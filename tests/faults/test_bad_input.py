@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event as engine_event
 
 from prebill.core.errors import ModelError, StorageError
 from prebill.lake import Lake
@@ -274,6 +275,25 @@ def test_run_refuses_when_the_models_of_earlier_runs_are_gone(
         tx.update("runs", {"model_versions": '{"forest":"1"}'}, where={"run_id": run_id})
     with pytest.raises(ModelError, match=r"earlier runs used the models forest.*prebill train"):
         world.run(opened, as_of_at=world.FINAL_AT + HOUR)
+
+
+def test_full_disk_in_a_run_is_told_and_the_repeat_completes_it(
+    sqlite_url: str, home: Path
+) -> None:
+    opened = world.install(sqlite_url, home)
+    with opened.store.read() as tx:
+        pages = int(tx.scalar("PRAGMA page_count"))
+
+    @engine_event.listens_for(opened.store.engine, "connect")
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={pages + 2}")
+
+    opened.store.engine.dispose()
+    with pytest.raises(StorageError, match="the disk is full"):
+        world.run(opened)
+    engine_event.remove(opened.store.engine, "connect", limit)
+    opened.store.engine.dispose()
+    assert run_summary(opened.store, world.run(opened)).states == {"issued": 12}
 
 
 def test_every_test_of_the_checklist_exists() -> None:

@@ -4,6 +4,7 @@ Heavy libraries load inside the commands, so that ``prebill --help`` answers at 
 """
 
 import importlib
+import os
 import sys
 from typing import Final
 
@@ -41,4 +42,7 @@ def main() -> None:
     except PrebillError as error:
         typer.secho(f"prebill: {error}", err=True, fg=typer.colors.RED)
         typer.echo(f"code: {error.code}", err=True)
-        sys.exit(EXIT_CANNOT_GO_ON)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Not sys.exit: on a full disk threads of the workflow engine wait for ever.
+        os._exit(EXIT_CANNOT_GO_ON)

@@ -178,9 +178,13 @@ def worker(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     typer.echo(f"worker {working.worker_id} is waiting for work")
-    stop.wait()
+    while not stop.wait(1.0) and working.failure is None:
+        pass
+    failure = working.failure
     working.stop()
     opened.close()
+    if failure is not None:
+        raise failure
 
 
 def reconcile(period: Period) -> None:

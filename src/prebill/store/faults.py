@@ -14,6 +14,7 @@ _SENTENCES = (
     ("lock timeout", "another process holds a lock: try again when it is done"),
     ("disk is full", "the disk is full: free some space; nothing was changed"),
     ("no space left", "the disk is full: free some space; nothing was changed"),
+    ("disk i/o error", "the disk is full or failing: free some space or mend it, then repeat"),
     ("unable to open database file", "the file can't be opened: check path and permissions"),
     ("readonly database", "the database may only be read: check its permissions"),
     ("not a database", "the file is no SQLite database: check PREBILL_DATABASE_URL"),
@@ -74,6 +75,20 @@ def explanation(error: DBAPIError, url: sa.URL) -> ConflictError | StorageError:
     text = f"{type(error.orig).__name__} {error.orig}".lower()
     advice = next((sentence for part, sentence in _SENTENCES if part in text), cause)
     return StorageError(f"database {shown}: {advice}", database=shown, cause=cause)
+
+
+def full_disk(error: BaseException, url: sa.URL) -> StorageError | None:
+    """Return our error if this one, or what it came from, is a full disk."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, StorageError) and "the disk is full" in str(cause):
+            return cause
+        if isinstance(cause, DBAPIError):
+            found = explanation(cause, url)
+            if isinstance(found, StorageError) and "the disk is full" in str(found):
+                return found
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def require_revision(found: str | None, wanted: str, url: sa.URL) -> None:

@@ -59,6 +59,11 @@ def billing_run(run_id: str) -> str:
 @DBOS.workflow(name="billing_shard")
 def billing_shard(run_id: str, shard: int) -> None:
     """Bill one shard."""
+    with runtime.noticing_full_disk():
+        _bill_shard(run_id, shard)
+
+
+def _bill_shard(run_id: str, shard: int) -> None:
     computed = DBOS.run_step({"name": "compute"}, _compute, run_id, shard)
     held = _held_as_computed(run_id, shard, computed["digest"])
     watch = Stopwatch(held.seconds)

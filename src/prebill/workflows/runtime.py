@@ -22,7 +22,9 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, SQLAlchemyDatasou
 from dbos._datasource import DatasourceOptions
 
 from prebill.bootstrap import Installation
+from prebill.core.errors import StorageError
 from prebill.store.engine import Store, Tx
+from prebill.store.faults import explained, full_disk
 from prebill.store.runs import Progress, progress_of
 from prebill.store.workers import beat, forget_worker, live_workers, silent_workers
 
@@ -51,6 +53,8 @@ class _Process:
 
     installation: Installation | None = None
     datasource: SQLAlchemyDatasource | None = None
+    #: Why this process's worker can go no further.
+    failure: StorageError | None = None
 
 
 _process = _Process()
@@ -79,6 +83,16 @@ def in_step_transaction(
     if installation().store.is_sqlite:
         options["isolation_level"] = "SERIALIZABLE"  # the only level there; see store/engine.py
     return datasource.run_tx_step(options, body)
+
+
+@contextmanager
+def noticing_full_disk() -> Iterator[None]:
+    """Tell who waits for a workflow that the disk is full: DBOS can't record that it failed."""
+    try:
+        yield
+    except Exception as error:
+        _process.failure = full_disk(error, installation().store.url) or _process.failure
+        raise
 
 
 def system_database_url(store: Store) -> str:
@@ -146,7 +160,8 @@ class Worker:
         )
         _process.installation = self.installation
         try:
-            self._launch()
+            with explained(store.url):
+                self._launch()
         except BaseException:
             self.stop()
             raise
@@ -162,6 +177,11 @@ class Worker:
         )
         self._repeat(self._beat_and_reap, HEARTBEAT_SECONDS)
 
+    @property
+    def failure(self) -> StorageError | None:
+        """Why it can go no further, for example a full disk; then stop it."""
+        return _process.failure
+
     def also(self, work: Callable[[], object], every_seconds: float) -> None:
         """Call ``work`` again and again beside the workflows, for example deliveries."""
         self._repeat(work, every_seconds)
@@ -171,9 +191,11 @@ class Worker:
         self._stop.set()
         for thread in self._threads:
             thread.join()
-        DBOS.destroy(workflow_completion_timeout_sec=ENDING_SECONDS)
-        # Not forgotten: what it left pending is taken over by whoever reaps next.
-        beat(self.installation.store, self.worker_id, at=LONG_AGO)
+        broken, _process.failure = _process.failure, None
+        DBOS.destroy(workflow_completion_timeout_sec=0 if broken else ENDING_SECONDS)
+        if broken is None:
+            # Not forgotten: what it left pending is taken over by whoever reaps next.
+            beat(self.installation.store, self.worker_id, at=LONG_AGO)
         _process.installation = None
         _process.datasource = None
 
@@ -276,10 +298,18 @@ def run_to_end(
     report: Callable[[Progress], object] = lambda _: None,
     poll_seconds: float = POLLING_SECONDS,
 ) -> Progress:
-    """Enqueue a run and wait until it has ended, or until no worker lives any more."""
+    """Enqueue a run and wait until it has ended, or until no worker lives any more.
+
+    Raises
+    ------
+    StorageError
+        The worker of this process can't write any more; what it had committed stays.
+    """
     enqueue_run(store, run_id)
     looked_at = time.monotonic()
     while True:
+        if _process.failure is not None:
+            raise _process.failure
         progress = progress_of(store, run_id)
         report(progress)
         if progress.status != "running":
