@@ -141,6 +141,15 @@ class Worker:
         assert _process.installation is None, "this process has a worker already"
         store = self.installation.store
         beat(store, self.worker_id)
+        _process.installation = self.installation
+        try:
+            with explained(store.url):
+                self._launch(store)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _launch(self, store: Store) -> None:
         DBOS(
             config={
                 "name": APPLICATION,
@@ -158,15 +167,6 @@ class Worker:
             engine=store.engine,
             serializer=DBOSPortableJSONSerializer(),
         )
-        _process.installation = self.installation
-        try:
-            with explained(store.url):
-                self._launch()
-        except BaseException:
-            self.stop()
-            raise
-
-    def _launch(self) -> None:
         DBOS.launch()
         # One run at a time: its shards fill the workers, and they share what was read for it.
         DBOS.register_queue(RUNS, polling_interval_sec=POLLING_SECONDS, global_concurrency=1)
@@ -191,13 +191,12 @@ class Worker:
         self._stop.set()
         for thread in self._threads:
             thread.join()
-        broken, _process.failure = _process.failure, None
+        broken = _process.failure
         DBOS.destroy(workflow_completion_timeout_sec=0 if broken else ENDING_SECONDS)
+        _process.installation = _process.datasource = _process.failure = None
         if broken is None:
             # Not forgotten: what it left pending is taken over by whoever reaps next.
             beat(self.installation.store, self.worker_id, at=LONG_AGO)
-        _process.installation = None
-        _process.datasource = None
 
     def _beat_and_reap(self) -> None:
         beat(self.installation.store, self.worker_id)
