@@ -38,6 +38,7 @@ RUNS: Final = "runs"
 SHARDS: Final = "shards"
 
 HEARTBEAT_SECONDS: Final = 5.0
+LOCK_PAUSE_SECONDS: Final = 0.5
 #: How long a stopping worker waits for what it is in the middle of.
 ENDING_SECONDS: Final = 10
 SILENT_AFTER: Final = timedelta(seconds=30)
@@ -123,6 +124,23 @@ def client(store: Store) -> Iterator[DBOSClient]:
         opened.destroy()
 
 
+def _datasource(store: Store) -> SQLAlchemyDatasource:
+    """Open DBOS's tables beside ours; tried again while another process writes to SQLite."""
+    for is_last in (False, False, False, True):
+        try:
+            with explained(store.url):
+                return SQLAlchemyDatasource.create(
+                    store.url.render_as_string(hide_password=False),
+                    engine=store.engine,
+                    serializer=DBOSPortableJSONSerializer(),
+                )
+        except StorageError:
+            if is_last:
+                raise
+            time.sleep(LOCK_PAUSE_SECONDS)
+    raise AssertionError("unreachable")
+
+
 class Worker:
     """Runs workflows of an installation until stopped. One per process."""
 
@@ -162,11 +180,7 @@ class Worker:
                 "notification_listener_polling_interval_sec": POLLING_SECONDS,
             }
         )
-        _process.datasource = SQLAlchemyDatasource.create(
-            store.url.render_as_string(hide_password=False),
-            engine=store.engine,
-            serializer=DBOSPortableJSONSerializer(),
-        )
+        _process.datasource = _datasource(store)
         DBOS.launch()
         # One run at a time: its shards fill the workers, and they share what was read for it.
         DBOS.register_queue(RUNS, polling_interval_sec=POLLING_SECONDS, global_concurrency=1)
