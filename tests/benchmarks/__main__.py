@@ -17,7 +17,7 @@ from tests.servers import DURABLE_OPTIONS, postgresql_binaries, running_postgres
 
 #: Accounts and events of the measured runs.
 SIZES = ((10_000, 500_000), (100_000, 5_000_000))
-STAGES = ("gather", "meter", "price", "score", "post", "rows", "lake", "store")
+STAGES = ("gather", "learn", "meter", "price", "score", "post", "rows", "lake", "store")
 
 
 def runs() -> None:

@@ -7,6 +7,7 @@ from the same frozen inputs and compared with the digest of the first time.
 """
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from prebill import audit
 from prebill.bootstrap import Installation
 from prebill.core.calendar import date_in_zone
 from prebill.core.errors import ConflictError
+from prebill.core.scoring.scorer import learn
 from prebill.lake import LakeBatch
 from prebill.store.cases import open_gap_cases
 from prebill.store.drafts import live_drafts_of, one_changed
@@ -26,7 +28,7 @@ from prebill.store.runs import Run, load_run, members_of, require_run, run_ended
 from prebill.workflows import runtime
 from prebill.workflows.apply import apply_rows, lapse_absent, lapse_filled_gaps
 from prebill.workflows.finalize import FILES, WEBHOOK, Issuing
-from prebill.workflows.gather import facts_by_shard, gather, read_facts
+from prebill.workflows.gather import company_facts, gather, read_facts
 from prebill.workflows.memory import Common, Held, Stopwatch, memory
 from prebill.workflows.rows import Stamp, rows_of
 from prebill.workflows.shard import ShardResult, judge
@@ -119,13 +121,13 @@ def _prepare(opened: Installation, run_id: str, shard: int) -> tuple[Held, Shard
     run = require_run(opened.store, run_id)
     seconds: dict[str, float] = {}
     watch = Stopwatch(seconds)
-    common = memory.common(run_id, lambda: _common(opened, run))
+    common = memory.common(run_id, lambda: _common(opened, run, watch))
     members = common.members[shard]
     facts = common.facts[shard] or read_facts(
         opened, run, pl.DataFrame({"customer_id": members}, schema={"customer_id": pl.String()})
     )
     with opened.store.read() as tx:
-        inputs = gather(tx, run, members, facts)
+        inputs = gather(tx, run, members, facts, common.norms)
     watch.lap("gather")
     result = judge(inputs, common.judges, watch.lap)
     policy = common.judges.policy
@@ -144,15 +146,26 @@ def _prepare(opened: Installation, run_id: str, shard: int) -> tuple[Held, Shard
     return held, result
 
 
-def _common(opened: Installation, run: Run) -> Common:
-    """What all shards of the run share: facts dealt out, policy and models as at the start."""
+def _common(opened: Installation, run: Run, watch: Stopwatch) -> Common:
+    """What all shards of the run share: policy, models and norms as at the start, facts dealt out.
+
+    Norms that can't be learnt are a judge that failed: every draft then needs a person.
+    """
     judges = opened.load_judges()
     with opened.store.read() as tx:
         members = members_of(tx, run.run_id)
     if judges.policy.digest != run.policy_hash or judges.models.versions != run.model_versions:
         message = f"policy or models changed since {run.run_id} started: run the period again"
         raise ConflictError(message, run_id=run.run_id)
-    return Common(judges, members, list(facts_by_shard(opened, run, members)))
+    facts = company_facts(opened, run, members)
+    watch.lap("gather")
+    norms = None
+    try:
+        norms = learn(facts.past, judges.models.forest)
+    except Exception as error:  # fail closed, as where a shard is judged
+        judges = replace(judges, failure=f"what is ordinary can't be learnt: {error!r}")
+    watch.lap("learn")
+    return Common(judges, norms, members, list(facts.by_shard))
 
 
 def issuing_of(opened: Installation, entities: pl.DataFrame, at: datetime, actor: str) -> Issuing:

@@ -64,7 +64,7 @@ def recompute(
         members = _company_of(tx, run, draft["customer_id"])
         customers = pl.DataFrame({"customer_id": members})
         facts = read_facts(opened, run, customers)
-        inputs = gather(tx, run, members, facts)
+        inputs = gather(tx, run, members, facts, norms=None)
         entered = _entered(tx, draft)
     inputs = _corrected(inputs, draft, correction, entered)
     result = judge(inputs, judges)

@@ -1,7 +1,8 @@
 """Gather: what a shard reads from database and lake, as it was when the run started.
 
 The facts of a run (usage, history) are read once a worker and dealt out to its shards: reading
-the lake again for each of 20 shards would cost more than pricing them.
+the lake again for each shard would cost more than pricing them. What is ordinary in the company is
+learnt from a part of them, once too.
 """
 
 from dataclasses import dataclass, fields
@@ -21,13 +22,15 @@ from prebill.core.calendar import Period, month_period
 from prebill.core.errors import ConflictError
 from prebill.core.schemas.inbound import (
     CREDIT_NOTES,
+    CUSTOMERS,
     INVOICE_LINES,
     INVOICES,
     PAYMENTS,
     USAGE_EVENTS,
 )
 from prebill.core.schemas.internal import USAGE_DAYS
-from prebill.core.scoring.frames import LOOK_BACK_DAYS, Books
+from prebill.core.scoring.frames import LOOK_BACK_DAYS, REFERENCE_ROWS, Books, ScoringInputs
+from prebill.core.scoring.norms import Norms
 from prebill.store.agreements import owned_frames, reference_hash, shared_frames
 from prebill.store.cases import corrections_on
 from prebill.store.documents import own_history
@@ -41,6 +44,8 @@ WIDEST_OFFSET: Final = timedelta(days=1)
 #: History read beyond what features look back on, for payments of older invoices.
 SLACK: Final = timedelta(days=LOOK_BACK_DAYS + 120)
 USAGE_HISTORY: Final = timedelta(days=LOOK_BACK_DAYS)
+#: Runs of neighbouring customers whose history says what is ordinary.
+REFERENCE_BLOCKS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,15 @@ class Facts:
     late_sources: pl.DataFrame
 
 
-def facts_by_shard(opened: Installation, run: Run, members: list[list[str]]) -> list[Facts]:
+@dataclass(frozen=True, slots=True)
+class CompanyFacts:
+    """The facts of a run by shard, and the history that says what is ordinary in the company."""
+
+    by_shard: list[Facts]
+    past: ScoringInputs
+
+
+def company_facts(opened: Installation, run: Run, members: list[list[str]]) -> CompanyFacts:
     """Read the facts of a run once and deal them out to its shards."""
     numbers = pl.DataFrame(
         {
@@ -67,6 +80,8 @@ def facts_by_shard(opened: Installation, run: Run, members: list[list[str]]) -> 
         schema={"customer_id": pl.String(), "shard": pl.Int64()},
     )
     facts = read_facts(opened, run, numbers.select("customer_id"))
+    with opened.store.read() as tx:
+        past = _reference(tx, run, numbers["customer_id"].to_list(), facts)
     owners = facts.invoices.select("invoice_id", "customer_id")
     frames, empty = _frames(facts), [frame.clear() for frame in _frames(facts)]
     late = facts.late_sources
@@ -75,13 +90,59 @@ def facts_by_shard(opened: Installation, run: Run, members: list[list[str]]) -> 
     while frames:
         dealt.append(_dealt(frames.pop(0), numbers, owners))
     names = [column.name for column in fields(Facts)]
-    return [
+    by_shard = [
         Facts(
             **{n: own.get(number, none) for n, own, none in zip(names, dealt, empty, strict=False)},
             late_sources=late,
         )
         for number in range(len(members))
     ]
+    return CompanyFacts(by_shard, past)
+
+
+def _reference(tx: Tx, run: Run, customers: list[str], facts: Facts) -> ScoringInputs:
+    """The history of enough customers to say what is ordinary in the company.
+
+    Parameters
+    ----------
+    tx : Tx
+        For what was issued by us.
+    run : Run
+        Says as of when.
+    customers : list of str
+        Everybody of the run, sorted.
+    facts : Facts
+        Of everybody.
+    """
+    blocks = _blocks(customers, facts.invoices.height)
+    chosen = pl.DataFrame({"customer_id": [one for block in blocks for one in block]})
+    invoices = facts.invoices.join(chosen, on="customer_id", how="semi")
+    own = [_history(tx, run, facts, block[0], block[-1], past=False) for block in blocks]
+    known = invoices.select("invoice_id")
+    lines, credited = (
+        frame.join(known, on="invoice_id", how="semi")
+        for frame in (facts.invoice_lines, facts.credit_notes)
+    )
+    named = [owned_frames(tx, block, run.as_of_at)["customers"] for block in blocks]
+    return ScoringInputs(
+        history=Books(
+            pl.concat([invoices, *(books.invoices for books in own)]),
+            pl.concat([lines, *(books.lines for books in own)]),
+        ),
+        drafts=Books(),
+        customers=pl.concat([CUSTOMERS.empty(), *named]),
+        credit_notes=credited,
+        usage_days=facts.earlier_days.join(chosen, on="customer_id", how="semi"),
+    )
+
+
+def _blocks(customers: list[str], invoices: int) -> list[list[str]]:
+    """Evenly spread runs of neighbours: few range reads, customers of every age."""
+    if invoices <= REFERENCE_ROWS or len(customers) <= REFERENCE_BLOCKS:
+        return [customers] if customers else []
+    wanted = max(len(customers) * REFERENCE_ROWS // invoices, REFERENCE_BLOCKS)
+    size, step = wanted // REFERENCE_BLOCKS, len(customers) // REFERENCE_BLOCKS
+    return [customers[n * step : n * step + size] for n in range(REFERENCE_BLOCKS)]
 
 
 def _frames(facts: Facts) -> list[pl.DataFrame]:
@@ -186,7 +247,7 @@ def _earlier_days(
     return pl.concat(parts)
 
 
-def gather(tx: Tx, run: Run, members: list[str], facts: Facts) -> ShardInputs:
+def gather(tx: Tx, run: Run, members: list[str], facts: Facts, norms: Norms | None) -> ShardInputs:
     """Put together what a shard is judged on.
 
     Raises
@@ -230,6 +291,7 @@ def gather(tx: Tx, run: Run, members: list[str], facts: Facts) -> ShardInputs:
         history=history,
         payments=facts.payments,
         credit_notes=facts.credit_notes,
+        norms=norms,
         corrections=corrections_of(corrections_on(tx, run.period, first, last)),
     )
 
@@ -250,8 +312,8 @@ def _billing(shared: dict[str, pl.DataFrame], owned: dict[str, pl.DataFrame]) ->
     )
 
 
-def _history(tx: Tx, run: Run, facts: Facts, first: str, last: str) -> Books:
-    """Invoices of the former engine from the lake and our own from the database."""
+def _history(tx: Tx, run: Run, facts: Facts, first: str, last: str, *, past: bool = True) -> Books:
+    """Invoices of the former engine from the lake (``past``) and our own from the database."""
     before: date = run.as_of_at.date() + timedelta(days=1)
     since_on = month_period(run.period).start_on - SLACK
     own = own_history(
@@ -263,7 +325,10 @@ def _history(tx: Tx, run: Run, facts: Facts, first: str, last: str) -> Books:
         # What this period issued already is no history of it: a later run would see duplicates.
         period_before_on=month_period(run.period).start_on,
     )
+    own_lines = INVOICE_LINES.conform(gate_lines(own.lines))
+    if not past:
+        return Books(own.invoices, own_lines)
     return Books(
         invoices=pl.concat([facts.invoices, own.invoices]),
-        lines=pl.concat([facts.invoice_lines, INVOICE_LINES.conform(gate_lines(own.lines))]),
+        lines=pl.concat([facts.invoice_lines, own_lines]),
     )

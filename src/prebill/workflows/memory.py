@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from prebill.bootstrap import Judges
+from prebill.core.scoring.norms import Norms
 from prebill.workflows.finalize import Issuing
 from prebill.workflows.gather import Facts
 from prebill.workflows.rows import ShardRows
@@ -18,6 +19,8 @@ class Common:
     """What all shards of a run share."""
 
     judges: Judges
+    #: None: judging fails, or there is no history to learn from.
+    norms: Norms | None
     members: list[list[str]]
     #: By shard; None: stored already, and let go of.
     facts: list[Facts | None]

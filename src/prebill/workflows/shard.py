@@ -19,6 +19,7 @@ from prebill.core.billing.metering import Metered, dedupe, meter_usage, usage_da
 from prebill.core.calendar import Period, date_in_zone
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, GAPS, SKIPS, USAGE_DAYS
 from prebill.core.scoring.frames import Agreements, Books, ScoringInputs
+from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.scorer import Scored, score
 from prebill.workflows.corrections import Corrections, with_one_off_lines, with_quantities
 from prebill.workflows.decisions import cannot_judge, escalate, readiness, with_billing_findings
@@ -45,6 +46,8 @@ class ShardInputs:
     history: Books
     payments: pl.DataFrame
     credit_notes: pl.DataFrame
+    #: What is ordinary in the company; None: learnt from the history above.
+    norms: Norms | None
     corrections: Corrections
 
 
@@ -166,7 +169,7 @@ def _judged(
         ),
     )
     try:
-        return score(questions, judges.models, judges.policy)
+        return score(questions, judges.models, judges.policy, inputs.norms)
     except Exception as error:  # fail closed: a judge that raises never lets a draft pass
         return cannot_judge(drafts, judges.policy, f"scoring failed: {error!r}")
 

@@ -9,7 +9,7 @@ import pytest
 
 from prebill.core.money import CURRENCY_EXPONENTS, format_minor
 from prebill.core.scoring import tails, windows, words
-from prebill.core.scoring.tails import RAREST, calibrated, rarity, survival
+from prebill.core.scoring.tails import RAREST, Learning, Sample, Yardstick
 from prebill.core.scoring.windows import latest_values, row_deviation, row_median, trailing_median
 
 
@@ -20,14 +20,15 @@ def test_examples_run(module: object) -> None:
 
 def test_tails_of_the_past_are_uniform() -> None:
     past = np.random.default_rng(1).normal(size=5000)
-    share = survival(past, past)
+    share = Sample(np.sort(past)).survival(past)
     assert pytest.approx(share.mean(), abs=0.01) == 0.5
     assert pytest.approx((share <= 0.05).mean(), abs=0.005) == 0.05
 
 
 def test_tail_goes_on_beyond_the_largest_and_stays_ordered() -> None:
     past = np.random.default_rng(2).exponential(size=2000)
-    shares = survival(np.array([past.max() * factor for factor in (1, 1.5, 3, 100)]), past)
+    asked = np.array([past.max() * factor for factor in (1, 1.5, 3, 100)])
+    shares = Sample(np.sort(past)).survival(asked)
     assert (np.diff(shares) < 0).all() or shares[-1] == RAREST
     assert shares.min() >= RAREST
 
@@ -40,7 +41,7 @@ def test_group_with_enough_past_is_its_own_yardstick() -> None:
             "group": [0] * 300 + [1] * 300 + [0, 1],
         }
     )
-    quiet, noisy = calibrated(frame, "value", within="group")[-2:]
+    quiet, noisy = Learning().calibrated(frame, "value", within="group")[-2:]
     assert quiet > 0.99
     assert noisy < 0.1
 
@@ -50,11 +51,30 @@ def test_rare_deviation_scores_higher_than_a_frequent_one() -> None:
     frame = pl.DataFrame(
         {"is_draft": [False] * 1000 + [True] * 4, "off": [*past, 0.0, 0.1, 0.5, None]}
     )
-    none, often, rarely, unknown = rarity(frame, "off")[-4:]
+    none, often, rarely, unknown = Learning().rarity(frame, "off")[-4:]
     assert none == 0
     assert 0.85 < often < rarely
     assert rarely > 0.98
     assert unknown is None
+
+
+def test_a_learnt_yardstick_answers_as_the_past_beside_the_drafts_does() -> None:
+    values = np.random.default_rng(5).normal(size=703).round(2)
+    frame = pl.DataFrame(
+        {"is_draft": [False] * 700 + [True] * 3, "value": values, "group": [0, 1] * 351 + [0]}
+    )
+    drafts = frame.filter("is_draft")
+    learning = Learning()
+    beside = learning.calibrated(frame, "value", within="group")[-3:]
+    rare = learning.rarity(frame.with_columns(rare="value"), "rare")[-3:]
+    kept = Yardstick.from_npz(learning.learnt().to_npz())
+    assert beside.to_list() == kept.calibrated(drafts, "value", within="group").to_list()
+    assert rare.to_list() == kept.rarity(drafts.with_columns(rare="value"), "rare").to_list()
+
+
+def test_noise_of_floats_is_no_deviation() -> None:
+    frame = pl.DataFrame({"is_draft": [False] * 100 + [True], "off": [0.0] * 100 + [1e-16]})
+    assert Learning().rarity(frame, "off")[-1] == 0.0
 
 
 def test_values_of_the_same_day_are_not_seen() -> None:

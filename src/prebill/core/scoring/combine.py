@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import polars as pl
 
 from prebill.core.money import CURRENCY_EXPONENTS, expected_loss_minor
-from prebill.core.scoring.tails import RAREST, calibrated
+from prebill.core.scoring.tails import RAREST, Tails
 
 #: Own earlier invoices below which a judgement is sparse.
 FULL_HISTORY: Final = 4
@@ -49,35 +49,41 @@ class Terms(Protocol):
         """Action of every draft: ``invoice_id, action``."""
 
 
-def anomaly_scores(tails: pl.DataFrame, detectors: list[str]) -> pl.DataFrame:
+def anomaly_scores(tails: pl.DataFrame, judges: tuple[str, ...], past: Tails) -> pl.DataFrame:
     """Combine the detectors' tails by maximum and calibrate the maximum on its own past.
 
     Parameters
     ----------
-    tails : pl.DataFrame, one row per draft and settled past invoice
+    tails : pl.DataFrame, one row per invoice
         ``invoice_id, is_draft`` and one column a detector in [0, 1], null: could not judge.
-    detectors : list of str
-        Columns of ``tails``. One without any tail on past rows (it reads agreements, which are
-        known for drafts only) states its tail and joins after the calibration.
+    judges : tuple of str
+        Detectors that have tails on past rows. The others read agreements, which are known for
+        drafts only: they state their tail and join after the calibration.
+    past : Tails
+        The yardstick of the maximum.
 
     Returns
     -------
     pl.DataFrame, one row per draft
         ``invoice_id, anomaly_score``; null only where no detector could judge.
     """
-    past = tails.filter(~pl.col("is_draft"))
-    has_past = [name for name in detectors if past[name].count() > 0 or past.height == 0]
-    stated = [name for name in detectors if name not in has_past]
-    rarest = pl.max_horizontal([pl.lit(None, dtype=pl.Float64), *has_past])
-    surprise = -(1.0 - rarest).clip(RAREST, 1.0).log10()
-    frame = tails.with_columns(surprise=surprise)
-    tail = calibrated(frame, "surprise")
+    known = [name for name in tails.columns if name in judges]
+    stated = [name for name in tails.columns[2:] if name not in judges]
+    rarest = pl.max_horizontal([pl.lit(None, dtype=pl.Float64), *known])
+    frame = tails.with_columns(surprise=-(1.0 - rarest).clip(RAREST, 1.0).log10())
+    tail = past.calibrated(frame, "surprise")
     if tail.count() == 0:  # too few rows to calibrate on: the tails stand as they are
         tail = frame.select(tail=1.0 - 10.0 ** -pl.col("surprise"))["tail"]
     combined = frame.with_columns(combined=tail).with_columns(
         anomaly_score=pl.max_horizontal(["combined", *stated])
     )
     return combined.filter("is_draft").select("invoice_id", pl.col("anomaly_score").clip(0.0, 1.0))
+
+
+def judges_of(tails: pl.DataFrame) -> tuple[str, ...]:
+    """The detectors that gave a tail to a past invoice; all of them where there is none."""
+    past = tails.filter(~pl.col("is_draft"))
+    return tuple(name for name in tails.columns[2:] if past.height == 0 or past[name].count() > 0)
 
 
 def error_probability(anomaly_score: pl.Expr, terms: Terms) -> pl.Expr:

@@ -136,8 +136,9 @@ def visible(inputs: ScoringInputs) -> Books:
         Invoices of the last ``LOOK_BACK_DAYS`` before the first draft, and the drafts, with
         ``is_draft`` and ``series`` (customer and currency: amounts compare only within it).
     """
-    cut_off = inputs.cut_off
     history = inputs.history.invoices
+    last_on: date | None = history["issued_on"].max()  # type: ignore[assignment]
+    cut_off = inputs.cut_off or last_on
     if cut_off is not None:
         history = history.filter(pl.col("issued_on") >= cut_off - LOOK_BACK_DAYS * DAY)
     invoices = pl.concat(
@@ -153,7 +154,7 @@ def visible(inputs: ScoringInputs) -> Books:
 
 
 def judged_rows(books: Books, inputs: ScoringInputs) -> pl.DataFrame:
-    """The drafts, and the history rows on which tails are calibrated.
+    """The drafts, and the history rows on which tails are calibrated (all days, without drafts).
 
     Returns
     -------
@@ -162,14 +163,13 @@ def judged_rows(books: Books, inputs: ScoringInputs) -> pl.DataFrame:
         first draft, without those that a credit note had corrected by then and, where enough
         remain, without the first weeks, in which every product and customer is new.
     """
-    cut_off = inputs.cut_off
-    drafts = books.invoices.filter("is_draft")
-    if cut_off is None:
-        return drafts
-    credited = inputs.credit_notes.filter(pl.col("issued_on") < cut_off).select("invoice_id")
+    drafts, past = books.invoices.filter("is_draft"), books.invoices.filter(~pl.col("is_draft"))
+    credited = inputs.credit_notes
+    if inputs.cut_off is not None:
+        past = past.filter(pl.col("issued_on") < inputs.cut_off)
+        credited = credited.filter(pl.col("issued_on") < inputs.cut_off)
     reference = (
-        books.invoices.filter(~pl.col("is_draft"), pl.col("issued_on") < cut_off)
-        .join(credited, on="invoice_id", how="anti")
+        past.join(credited, on="invoice_id", how="anti")
         .sort("issued_on", "invoice_id")
         .tail(REFERENCE_ROWS)
     )

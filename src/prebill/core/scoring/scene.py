@@ -12,6 +12,7 @@ from prebill.core.scoring.features import (
     line_mix,
     quantity,
     treatment,
+    twins,
     usage_shape,
     variance,
 )
@@ -24,6 +25,8 @@ from prebill.core.scoring.frames import (
     visible,
 )
 from prebill.core.scoring.models.forest import Forest
+from prebill.core.scoring.norms import Norms, recent_of, repeat_share_of
+from prebill.core.scoring.profiles import Profiles, profiles_of
 from prebill.core.scoring.words import estimated_minor
 
 #: Invoice features by name → meaning: what a feature row stores.
@@ -33,47 +36,89 @@ FEATURES: Final[dict[str, str]] = {
     **invariants.FEATURES,
     **treatment.FEATURES,
     **line_mix.FEATURES,
+    **twins.FEATURES,
     **{f"usage_{name}": meaning for name, meaning in usage_shape.FEATURES.items()},
 }
 
 
-def scene_of(inputs: ScoringInputs, forest: Forest | None = None) -> Scene:
+def scene_of(inputs: ScoringInputs, norms: Norms | None = None) -> Scene:
     """Compute all features as of each row's own issue date.
 
     Parameters
     ----------
     inputs : ScoringInputs
         As handed in; the as-of rule is applied here.
-    forest : Forest or None
-        The level model; it can be set later with :func:`with_forest`.
+    norms : Norms or None
+        What is ordinary, learnt before: only the drafts become rows. None: the settled past of
+        ``inputs`` becomes rows too, and norms are learnt from it.
     """
     settled = settle(inputs)
     books = visible(settled)
-    rows = judged_rows(books, settled)
-    facts = invariants.line_facts(books)
-    own = facts.join(rows.select("invoice_id"), on="invoice_id", how="semi")
-    lines = invariants.profile(facts, own)
-    lines = invariants.line_features(lines, lines.filter(~pl.col("is_draft")))
-    measured = books
-    if settled.agreements is None:
+    rows = judged_rows(books, settled) if norms is None else books.invoices.filter("is_draft")
+    return scene_from(settled, books, rows, profiles=profiles_of(books, rows, settled), norms=norms)
+
+
+def scene_from(
+    inputs: ScoringInputs,
+    books: Books,
+    rows: pl.DataFrame,
+    *,
+    profiles: Profiles,
+    norms: Norms | None,
+) -> Scene:
+    """Set rows beside profiles that were made before; see :func:`scene_of`.
+
+    Parameters
+    ----------
+    inputs : ScoringInputs
+        Settled.
+    books : Books
+        Holds at least the rows and their lines.
+    rows : pl.DataFrame
+        Invoices to judge, columns of ``books.invoices``.
+    profiles : Profiles
+        The past as these rows see it.
+    norms : Norms or None
+        None: learnt from the rows that are no drafts.
+    """
+    everybody = profiles.everybody
+    own = Books(rows, books.lines.join(rows.select("invoice_id"), on="invoice_id", how="semi"))
+    facts = invariants.line_facts(own)
+    lines = invariants.against_past(
+        facts, profiles.products, rates=everybody.rates, seen=everybody.seen
+    )
+    constancy = invariants.constancy(_past(lines)) if norms is None else norms.constancy
+    lines = invariants.line_features(lines, constancy)
+    shares = invariants.line_shares(_past(lines)) if norms is None else norms.line_shares
+    measured = own
+    if inputs.agreements is None:
         rows = rows.with_columns(agreed_change_minor=pl.lit(None, dtype=pl.Float64))
     else:
-        lines = _as_agreed(lines, settled.agreements)
-        measured, changes = _less_agreed(books, lines)
+        lines = _as_agreed(lines, inputs.agreements)
+        measured, changes = _less_agreed(own, lines)
         rows = rows.join(changes, on="invoice_id", how="left", maintain_order="left")
-    constants = invariants.features(lines)
+    shifts = quantity.line_shifts(facts, everybody.sizes)
+    levels = _levels(rows, variance.measures(measured, shifts), profiles.level)
+    constants = invariants.features(lines, shares)
+    recent = None if norms is None else norms.recent
     parts = (
-        _variance(rows, variance.measures(measured, quantity.line_shifts(facts))),
+        variance.features(levels, recent),
         constants,
-        treatment.features(rows, constants, books, settled.customers),
-        line_mix.features(books, line_mix.profile(books, rows)),
+        treatment.features(
+            rows, constants, inputs.customers, own=profiles.own, everybody=everybody.places
+        ),
+        line_mix.features(rows, own.lines, profiles.previous),
+        twins.features(rows, own.lines, profiles.twins),
     )
     for part in parts:
         rows = rows.join(part, on="invoice_id", how="left", maintain_order="left")
-    shapes = usage_shape.profile(settled.usage_days, books.invoices)
-    usage = usage_shape.features(rows, shapes)
+    rows = rows.join(profiles.repeats, on="previous_id", how="left", maintain_order="left")
+    usage = usage_shape.features(rows, profiles.usage)
     rows = rows.join(_largest(usage), on="invoice_id", how="left", maintain_order="left")
-    return Scene(settled, books, rows, lines, usage, forest)
+    if norms is None:
+        past = _past(rows)
+        norms = Norms(constancy, shares, repeat_share_of(past), recent_of(_past(levels)))
+    return Scene(inputs, books, rows, lines, usage, norms, norms.tails)
 
 
 def with_forest(scene: Scene, forest: Forest | None) -> Scene:
@@ -81,10 +126,16 @@ def with_forest(scene: Scene, forest: Forest | None) -> Scene:
     return replace(scene, forest=forest)
 
 
-def _variance(rows: pl.DataFrame, measures: pl.DataFrame) -> pl.DataFrame:
-    own = rows.select("invoice_id").join(measures, on="invoice_id", maintain_order="left")
-    keys = own.select("series", as_of_on="issued_on")
-    return variance.features(own, variance.profile(measures, keys))
+def _past(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.filter(~pl.col("is_draft"))
+
+
+def _levels(rows: pl.DataFrame, measures: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
+    """Measures and profile of each row, in the order of the rows."""
+    ids = rows.select("invoice_id", "is_draft")
+    own = ids.join(measures, on="invoice_id", how="left", maintain_order="left")
+    asked = ids.join(profile, on="invoice_id", how="left", maintain_order="left")
+    return variance.compared(own, asked.drop("invoice_id", "is_draft"))
 
 
 def _largest(usage: pl.DataFrame) -> pl.DataFrame:

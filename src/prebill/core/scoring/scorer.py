@@ -1,7 +1,7 @@
 """Score a batch of drafts: features, detectors, combination, payment figures, decision rows."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -11,15 +11,19 @@ from prebill.core.scoring.combine import (
     anomaly_scores,
     confidence,
     error_probability,
+    judges_of,
     reasons_json,
     with_money,
 )
 from prebill.core.scoring.detectors import DETECTORS, Detector, Judged, Scene
 from prebill.core.scoring.detectors.base import COULD_NOT_JUDGE, findings_of
-from prebill.core.scoring.frames import ScoringInputs
+from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models
+from prebill.core.scoring.models.forest import Forest
+from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.payments import payment_figures
 from prebill.core.scoring.scene import FEATURES, scene_of, with_forest
+from prebill.core.scoring.tails import Learning
 
 #: What a detector that failed says; the policy's failure matrix names the action.
 _FAILED = "the judge {} could not judge this draft: {}"
@@ -36,7 +40,9 @@ class Scored:
     notes: list[str] = field(default_factory=list)
 
 
-def score(inputs: ScoringInputs, models: Models, policy: Terms) -> Scored:
+def score(
+    inputs: ScoringInputs, models: Models, policy: Terms, norms: Norms | None = None
+) -> Scored:
     """Judge a batch of drafts.
 
     Parameters
@@ -47,6 +53,8 @@ def score(inputs: ScoringInputs, models: Models, policy: Terms) -> Scored:
         Fitted on rows before the first draft; empty models mean stated rules.
     policy : Terms
         Prior, costs, and the rules that turn scores into actions.
+    norms : Norms or None
+        What is ordinary, from :func:`learn`; None: learnt from the history of ``inputs``.
 
     Returns
     -------
@@ -54,24 +62,41 @@ def score(inputs: ScoringInputs, models: Models, policy: Terms) -> Scored:
         ``decisions`` (``DECISIONS``, one row a draft), ``findings``, ``feature_rows``
         (``invoice_id`` and named Float64 columns), ``gaps``.
     """
-    return score_scene(scene_of(inputs), models, policy)
+    return score_scene(scene_of(inputs, norms), models, policy)
+
+
+def learn(inputs: ScoringInputs, forest: Forest | None) -> Norms:
+    """Learn what is ordinary from the history of ``inputs``, for drafts that come later.
+
+    Parameters
+    ----------
+    inputs : ScoringInputs
+        The history of the company, or of enough customers to stand for it; drafts are left out.
+    forest : Forest or None
+        The level model that will judge the drafts.
+    """
+    scene = scene_of(replace(inputs, drafts=Books(), agreements=None))
+    learning = Learning()
+    answers = _answers(replace(scene, forest=forest, tails=learning), DETECTORS)
+    tails = _tails(scene, answers)
+    judges = judges_of(tails)
+    anomaly_scores(tails, judges, learning)
+    return replace(scene.norms, tails=learning.learnt(), judges=judges)
 
 
 def score_scene(
     scene: Scene, models: Models, policy: Terms, detectors: tuple[Detector, ...] = DETECTORS
 ) -> Scored:
     """Judge drafts whose features are computed already; see :func:`score`."""
-    scene = with_forest(scene, models.forest)
-    answers = {detector.name: _judge(detector, scene) for detector in detectors}
+    is_learnt = bool(scene.norms.judges)
+    scene = with_forest(scene if is_learnt else replace(scene, tails=Learning()), models.forest)
+    answers = _answers(scene, detectors)
+    tails = _tails(scene, answers)
+    judges = scene.norms.judges if is_learnt else judges_of(tails)
+    anomalies = anomaly_scores(tails, judges, scene.tails)
     findings = pl.concat([FINDINGS.empty(), *(answer.findings for answer in answers.values())])
-    gaps = pl.concat([GAPS.empty(), *(answer.gaps for answer in answers.values())])
-    tails = scene.rows.select("invoice_id", "is_draft")
-    for name, answer in answers.items():
-        tails = tails.join(
-            answer.tails.rename({"tail": name}), on="invoice_id", how="left", maintain_order="left"
-        )
-    anomalies = anomaly_scores(tails, list(answers))
     findings = pl.concat([findings, _unjudged(anomalies)])
+    gaps = pl.concat([GAPS.empty(), *(answer.gaps for answer in answers.values())])
     drafts = (
         scene.drafts.select("invoice_id", "currency", "total_minor", "known")
         .join(anomalies, on="invoice_id", how="left", maintain_order="left")
@@ -84,6 +109,20 @@ def score_scene(
     )
     decisions = _decisions(scores, findings, policy, {**models.versions, **payment.versions})
     return Scored(decisions, findings, _feature_rows(scene), gaps, payment.notes)
+
+
+def _answers(scene: Scene, detectors: tuple[Detector, ...]) -> dict[str, Judged]:
+    return {detector.name: _judge(detector, scene) for detector in detectors}
+
+
+def _tails(scene: Scene, answers: dict[str, Judged]) -> pl.DataFrame:
+    """One row an invoice: ``invoice_id, is_draft`` and a column a detector."""
+    tails = scene.rows.select("invoice_id", "is_draft")
+    for name, answer in answers.items():
+        tails = tails.join(
+            answer.tails.rename({"tail": name}), on="invoice_id", how="left", maintain_order="left"
+        )
+    return tails
 
 
 def _decisions(

@@ -1,6 +1,15 @@
-"""From a statistic to its tail: how unusual a value is against its own past, in [0, 1]."""
+"""From a statistic to its tail: how unusual a value is against its own past, in [0, 1].
 
-from typing import Final
+A judge asks ``Tails`` for the tail of a column. Where settled past invoices lie in the frame
+beside the drafts, they are the yardstick, and it is remembered (``Learning``); where only drafts
+are judged (a shard, one invoice), the yardstick was learnt before (``Yardstick``).
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,81 +19,215 @@ Values = npt.NDArray[np.float64]
 
 #: With fewer past values a tail is not calibrated; the batch itself is then its own yardstick.
 LEAST_PAST: Final = 50
+#: Past rows that a group needs to be a yardstick of its own.
+LEAST_GROUP: Final = 200
 #: The share of the past above which the tail is continued as an exponential.
 TAIL_SHARE: Final = 0.02
 #: Deviations that must have happened before their tail is continued.
 LEAST_DEVIATIONS: Final = 20
 #: No tail claims to be rarer than this.
 RAREST: Final = 1e-7
+#: Decimals that count: below them a ratio of equal amounts is noise of floats.
+DECIMALS: Final = 9
 
 
-def survival(values: Values, past: Values) -> Values:
-    """P(a past value is at least as large), continued beyond the largest as an exponential.
+class Tails(Protocol):
+    """What a judge may ask."""
 
-    Parameters
-    ----------
-    values : array
-        Statistics, high = unusual; NaN stays NaN.
-    past : array
-        The same statistic on ordinary invoices, without NaN.
+    def calibrated(
+        self, frame: pl.DataFrame, statistic: str, *, within: str | None = None
+    ) -> pl.Series:
+        """Tail of each row's statistic against the settled past.
 
-    Examples
-    --------
-    >>> survival(np.array([0.0, 98.0]), np.arange(100.0)).round(2).tolist()
-    [1.0, 0.02]
-    """
-    if not len(past):
-        return np.full(values.shape, np.nan)
-    ordered = np.sort(past)
-    count = len(ordered)
-    levels, first = np.unique(ordered, return_index=True)
-    # Between two past values the share is interpolated, so that no two values tie.
-    share = np.interp(values, levels, (count - first + 0.5) / (count + 0.5))
-    start = ordered[min(int(np.ceil(count * (1 - TAIL_SHARE))), count - 1)]
-    excess = ordered[ordered > start] - start
-    if len(excess) >= 5:
-        beyond = TAIL_SHARE * np.exp(
-            -np.maximum(values - start, 0.0) / max(float(excess.mean()), 1e-9)
+        Parameters
+        ----------
+        frame : pl.DataFrame
+            ``is_draft`` and ``statistic`` (high = unusual, null: can't be judged).
+        statistic : str
+            Column; its name is the name of the yardstick.
+        within : str or None
+            A grouping column (noise regime): a group with enough past rows is its own yardstick.
+
+        Returns
+        -------
+        pl.Series, Float64
+            1 - survival; null where the statistic is null or nothing is there to compare with.
+        """
+
+    def rarity(
+        self, frame: pl.DataFrame, statistic: str, *, stated: float | None = None
+    ) -> pl.Series:
+        """Tail of an exact deviation: how rarely one at least as large happened before.
+
+        Parameters
+        ----------
+        frame : pl.DataFrame
+            ``is_draft`` and ``statistic`` (0: no deviation, null: nothing to compare with).
+        statistic : str
+            Column; its name is the name of the yardstick.
+        stated : float or None
+            Tail of a deviation where too few rows are known to say how rare it is.
+
+        Returns
+        -------
+        pl.Series, Float64
+            A row without deviation has tail 0, however rare deviations are. Beyond the largest
+            deviation of the past the tail goes on as an exponential of those that happened. Null
+            where nothing is known.
+        """
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a statistic was on settled past invoices: sorted, without NaN."""
+
+    values: Values
+
+    @cached_property
+    def _levels(self) -> tuple[Values, Values]:
+        """Distinct values and the share of the past at least as large as each."""
+        levels, first = np.unique(self.values, return_index=True)
+        count = len(self.values)
+        return levels, (count - first + 0.5) / (count + 0.5)
+
+    @cached_property
+    def _beyond(self) -> tuple[float, float] | None:
+        """Where the exponential starts and its mean; None: too few values lie there."""
+        count = len(self.values)
+        start = self.values[min(int(np.ceil(count * (1 - TAIL_SHARE))), count - 1)]
+        excess = self.values[self.values > start] - start
+        return (float(start), max(float(excess.mean()), 1e-9)) if len(excess) >= 5 else None
+
+    @cached_property
+    def _spread(self) -> float | None:
+        """Mean size, above their median, of deviations that happened; None: too few did."""
+        happened = self.values[self.values > 0]
+        if len(happened) < LEAST_DEVIATIONS:
+            return None
+        start = float(np.median(happened))
+        larger = happened[happened > start]
+        return max(float(larger.mean()) - start, 1e-12) if len(larger) else 1e-12
+
+    def survival(self, values: Values) -> Values:
+        """P(a past value is at least as large), continued beyond the largest as an exponential.
+
+        Examples
+        --------
+        >>> Sample(np.arange(100.0)).survival(np.array([0.0, 98.0])).round(2).tolist()
+        [1.0, 0.02]
+        """
+        if not len(self.values):
+            return np.full(values.shape, np.nan)
+        # Between two past values the share is interpolated, so that no two values tie.
+        share = np.interp(values, *self._levels)
+        if self._beyond is not None:
+            start, mean = self._beyond
+            beyond = TAIL_SHARE * np.exp(-np.maximum(values - start, 0.0) / mean)
+            share = np.where(values > self.values[-1], np.minimum(share, beyond), share)
+        return np.where(np.isnan(values), np.nan, np.clip(share, RAREST, 1.0))
+
+    def rarity(self, values: Values) -> Values:
+        """1 - P(a deviation at least as large); 0 where there is no deviation."""
+        above = len(self.values) - np.searchsorted(self.values, values, side="left")
+        # One unseen case is granted to the past, so that a short history claims little.
+        share = (above + 1.0) / (len(self.values) + 2.0)
+        if self._spread is not None:
+            share = share * np.exp(-np.maximum(values - self.values[-1], 0.0) / self._spread)
+        return np.where(
+            np.isnan(values), np.nan, np.where(values > 0, 1.0 - np.clip(share, RAREST, 1.0), 0.0)
         )
-        share = np.where(values > ordered[-1], np.minimum(share, beyond), share)
-    return np.where(np.isnan(values), np.nan, np.clip(share, RAREST, 1.0))
 
 
-def calibrated(
-    frame: pl.DataFrame, statistic: str, *, within: str | None = None, least: int = 200
-) -> pl.Series:
-    """Tail of each row's statistic against the settled past.
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """Samples of the past by statistic, ``statistic@group`` for a noise regime."""
 
-    Parameters
-    ----------
-    frame : pl.DataFrame
-        ``is_draft`` and ``statistic`` (high = unusual, null: can't be judged).
-    statistic : str
-        Column.
-    within : str or None
-        A grouping column (noise regime): a group with ``least`` past rows is its own yardstick.
-    least : int
-        Rows a group needs.
+    samples: Mapping[str, Sample] = field(default_factory=dict)
 
-    Returns
-    -------
-    pl.Series, Float64
-        1 - survival; null where the statistic is null or nothing is there to compare with.
-    """
-    values = frame[statistic].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    is_past = (~frame["is_draft"]).to_numpy() & ~np.isnan(values)
-    if is_past.sum() < LEAST_PAST:
-        is_past = ~np.isnan(values)
-    if is_past.sum() < LEAST_PAST:
-        return pl.Series(statistic, [None] * frame.height, dtype=pl.Float64)
-    share = survival(values, values[is_past])
-    if within is not None:
-        groups = frame[within].cast(pl.Int64).fill_null(-1).to_numpy()
-        for group in np.unique(groups):  # a handful of regimes, never one an invoice
-            member = groups == group
-            if (member & is_past).sum() >= least:
-                share[member] = survival(values[member], values[member & is_past])
-    return pl.Series(statistic, 1.0 - share).fill_nan(None)
+    def calibrated(
+        self, frame: pl.DataFrame, statistic: str, *, within: str | None = None
+    ) -> pl.Series:
+        """See :class:`Tails`."""
+        values = _values(frame, statistic)
+        sample = self._sample(statistic, values)
+        if sample is None:
+            return pl.Series(statistic, [None] * frame.height, dtype=pl.Float64)
+        share = sample.survival(values)
+        if within is not None:
+            groups = _groups(frame, within)
+            for group in np.unique(groups):  # a handful of regimes, never one an invoice
+                own = self.samples.get(f"{statistic}@{group}")
+                if own is not None:
+                    share[groups == group] = own.survival(values[groups == group])
+        return pl.Series(statistic, 1.0 - share).fill_nan(None)
+
+    def rarity(
+        self, frame: pl.DataFrame, statistic: str, *, stated: float | None = None
+    ) -> pl.Series:
+        """See :class:`Tails`."""
+        values = _values(frame, statistic)
+        sample = self._sample(statistic, values)
+        if sample is None:
+            few = np.where(values > 0, np.nan if stated is None else stated, np.nan)
+            return pl.Series(statistic, few).fill_nan(None)
+        return pl.Series(statistic, sample.rarity(values)).fill_nan(None)
+
+    def _sample(self, statistic: str, values: Values) -> Sample | None:
+        """The past; else the batch itself; None: too few values in either."""
+        sample = self.samples.get(statistic)
+        if sample is None or len(sample.values) < LEAST_PAST:
+            sample = Sample(np.sort(values[~np.isnan(values)]))
+        return sample if len(sample.values) >= LEAST_PAST else None
+
+    def to_npz(self) -> bytes:
+        """Write the samples as an ``.npz`` file's bytes."""
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = {name: one.values for name, one in self.samples.items()}
+        np.savez_compressed(buffer, **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_npz(cls, content: bytes) -> "Yardstick":
+        """Read what :meth:`to_npz` wrote."""
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return cls({name: Sample(arrays[name]) for name in arrays.files})
+
+
+class Learning:
+    """Answers from the past rows of the very frame that it is asked about, and remembers them."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, Sample] = {}
+
+    def calibrated(
+        self, frame: pl.DataFrame, statistic: str, *, within: str | None = None
+    ) -> pl.Series:
+        """See :class:`Tails`."""
+        self._learn(frame, statistic, within)
+        return self.learnt().calibrated(frame, statistic, within=within)
+
+    def rarity(
+        self, frame: pl.DataFrame, statistic: str, *, stated: float | None = None
+    ) -> pl.Series:
+        """See :class:`Tails`."""
+        self._learn(frame, statistic, None)
+        return self.learnt().rarity(frame, statistic, stated=stated)
+
+    def learnt(self) -> Yardstick:
+        """What was remembered so far."""
+        return Yardstick(self._samples)
+
+    def _learn(self, frame: pl.DataFrame, statistic: str, within: str | None) -> None:
+        values = _values(frame, statistic)
+        is_past = (~frame["is_draft"]).to_numpy() & ~np.isnan(values)
+        self._samples[statistic] = Sample(np.sort(values[is_past]))
+        if within is None:
+            return
+        groups = _groups(frame, within)
+        for group in np.unique(groups):
+            own = values[is_past & (groups == group)]
+            if len(own) >= LEAST_GROUP:
+                self._samples[f"{statistic}@{group}"] = Sample(np.sort(own))
 
 
 def surprise_of(tail: pl.Series) -> pl.Series:
@@ -92,42 +235,11 @@ def surprise_of(tail: pl.Series) -> pl.Series:
     return -(1.0 - tail).clip(RAREST, 1.0).log10()
 
 
-def rarity(frame: pl.DataFrame, statistic: str, *, stated: float | None = None) -> pl.Series:
-    """Tail of an exact deviation: how rarely one at least as large happened before.
-
-    Parameters
-    ----------
-    frame : pl.DataFrame
-        ``is_draft`` and ``statistic`` (0: no deviation, null: nothing to compare with).
-    statistic : str
-        Column.
-    stated : float or None
-        Tail of a deviation where too few rows are known to say how rare it is.
-
-    Returns
-    -------
-    pl.Series, Float64
-        A row without deviation has tail 0, however rare deviations are. Beyond the largest
-        deviation of the past the tail goes on as an exponential of those that happened. Null where
-        nothing is known.
-    """
+def _values(frame: pl.DataFrame, statistic: str) -> Values:
+    """A column as floats of ``DECIMALS`` decimals, NaN for null."""
     values = frame[statistic].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    is_known = ~np.isnan(values)
-    past = values[(~frame["is_draft"]).to_numpy() & is_known]
-    if len(past) < LEAST_PAST:
-        past = values[is_known]
-    if len(past) < LEAST_PAST:
-        few = np.where(values > 0, np.nan if stated is None else stated, np.nan)
-        return pl.Series(statistic, few).fill_nan(None)
-    ordered = np.sort(past)
-    above = len(ordered) - np.searchsorted(ordered, values * (1 - 1e-9), side="left")
-    # One unseen case is granted to the past, so that a short history claims little.
-    share = (above + 1.0) / (len(ordered) + 2.0)
-    happened = past[past > 0]
-    if len(happened) >= LEAST_DEVIATIONS:
-        start = float(np.median(happened))
-        larger = happened[happened > start]
-        spread = max(float(larger.mean()) - start, 1e-12) if len(larger) else 1e-12
-        share = share * np.exp(-np.maximum(values - ordered[-1], 0.0) / spread)
-    tail = np.where(values > 0, 1.0 - np.clip(share, RAREST, 1.0), 0.0)
-    return pl.Series(statistic, np.where(is_known, tail, np.nan)).fill_nan(None)
+    return np.round(values, DECIMALS)
+
+
+def _groups(frame: pl.DataFrame, within: str) -> npt.NDArray[np.int64]:
+    return frame[within].cast(pl.Int64).fill_null(-1).to_numpy()

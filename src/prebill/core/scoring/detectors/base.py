@@ -9,6 +9,8 @@ import polars as pl
 from prebill.core.schemas.internal import FINDINGS, GAPS
 from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models.forest import Forest
+from prebill.core.scoring.norms import Norms
+from prebill.core.scoring.tails import Tails
 
 TAILS: Final = pl.Schema({"invoice_id": pl.String, "tail": pl.Float64})
 STATISTICAL: Final = "statistical"
@@ -22,9 +24,10 @@ WORTH_SAYING: Final = 0.98
 class Scene:
     """What every detector sees; nothing in it is changed.
 
-    ``rows``: drafts and settled past (``is_draft`` false) with the columns of ``INVOICES``,
-    ``series`` and all invoice features; ``lines``: their lines with
-    :func:`features.invariants.line_features`; ``usage``: usage features of the drafts' windows.
+    ``rows``: drafts and, where norms are learnt here, settled past (``is_draft`` false) with the
+    columns of ``INVOICES``, ``series`` and all invoice features; ``lines``: their lines with
+    :func:`features.invariants.line_features`; ``usage``: usage features of their windows;
+    ``norms`` and ``tails``: what is ordinary.
     """
 
     inputs: ScoringInputs
@@ -32,6 +35,8 @@ class Scene:
     rows: pl.DataFrame
     lines: pl.DataFrame
     usage: pl.DataFrame
+    norms: Norms
+    tails: Tails
     forest: Forest | None = None
 
     @property

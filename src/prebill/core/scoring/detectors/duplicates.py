@@ -11,66 +11,22 @@ from prebill.core.scoring.detectors.base import (
     findings_of,
     tails_of,
 )
-from prebill.core.scoring.frames import DAY
-from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import estimated_minor, money_text, over_under, percent_text
 
 WORTH_SAYING: Final = 0.95
 #: Tail of a twin where the past is too short to ask how often twins are right.
 STATED: Final = 0.99
-#: A twin issued within so many days is a duplicate; further apart it is a recurring amount.
-TWIN_DAYS: Final = 20
 
 
 def judge(scene: Scene) -> Judged:
     """Judge each invoice's likeness to others and of its lines to each other."""
-    rows = _with_twins(scene)
-    frame = rows.with_columns(
-        twin_tail=rarity(rows, "twin", stated=STATED),
-        line_tail=rarity(rows, "duplicate_share"),
+    frame = scene.rows.with_columns(
+        twin_tail=scene.tails.rarity(scene.rows, "twin", stated=STATED),
+        line_tail=scene.tails.rarity(scene.rows, "duplicate_share"),
     )
     tail = frame.select(tail=pl.max_horizontal("twin_tail", "line_tail"))["tail"]
     drafts = frame.filter("is_draft")
     return Judged(tails_of(frame, tail), pl.concat([_twins(drafts), _lines(scene, drafts)]))
-
-
-def _with_twins(scene: Scene) -> pl.DataFrame:
-    """Add ``twin`` (1: same customer, content and period as another invoice) and its id.
-
-    Both of a pair in one batch are marked: nobody can tell from content which came first.
-    """
-    content = (
-        scene.books.lines.sort("invoice_id", "product", "amount_minor")
-        .group_by("invoice_id", maintain_order=True)
-        .agg(content=pl.concat_str("product", "quantity", "amount_minor", ignore_nulls=True))
-        .with_columns(content=pl.col("content").list.join("|").hash())
-    )
-    heads = scene.books.invoices.join(content, on="invoice_id", how="left").select(
-        "invoice_id",
-        "customer_id",
-        "currency",
-        "total_minor",
-        "content",
-        "period_start_on",
-        "period_end_on",
-        "issued_on",
-    )
-    key = ["customer_id", "currency", "total_minor", "content", "period_start_on", "period_end_on"]
-    shared = heads.filter(pl.col("total_minor") != 0, pl.len().over(key) > 1)
-    near = pl.col("issued_on_twin").is_between(
-        pl.col("issued_on") - TWIN_DAYS * DAY, pl.col("issued_on")
-    )
-    same_period = pl.col("period_start_on").is_not_null()
-    pairs = (
-        shared.join(shared, on=key, suffix="_twin", nulls_equal=True)
-        .filter(pl.col("invoice_id") != pl.col("invoice_id_twin"))
-        .filter(near | (same_period & (pl.col("issued_on_twin") <= pl.col("issued_on"))))
-        .group_by("invoice_id")
-        .agg(twin_id=pl.col("invoice_id_twin").min())
-    )
-    return scene.rows.join(pairs, on="invoice_id", how="left").with_columns(
-        twin=pl.col("twin_id").is_not_null().cast(pl.Float64)
-    )
 
 
 def _twins(drafts: pl.DataFrame) -> pl.DataFrame:

@@ -16,7 +16,6 @@ from prebill.core.scoring.detectors.base import (
     line_list,
     tails_of,
 )
-from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import estimated_minor, money_text, over_under, percent_text
 
 #: Features that this detector scores; tax has a detector of its own.
@@ -38,7 +37,7 @@ _LINE_REASONS: Final = (
 def judge(scene: Scene) -> Judged:
     """Judge each invoice's constants."""
     rarities = [
-        rarity(scene.rows, name, stated=STATED.get(name)).alias(f"{name}_tail")
+        scene.tails.rarity(scene.rows, name, stated=STATED.get(name)).alias(f"{name}_tail")
         for name in STATISTICS
     ]
     frame = scene.rows.with_columns(*rarities)

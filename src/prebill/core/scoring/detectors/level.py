@@ -16,7 +16,7 @@ from prebill.core.scoring.detectors.base import (
     findings_of,
     tails_of,
 )
-from prebill.core.scoring.tails import calibrated, surprise_of
+from prebill.core.scoring.tails import surprise_of
 from prebill.core.scoring.words import estimated_minor, money_text, over_under
 
 #: Deviations that count beside the forest.
@@ -36,20 +36,18 @@ def statistic(scene: Scene) -> pl.Series:
     rows = rows.select("is_draft", "regime", *single)
     if scene.forest is not None:
         rows = rows.with_columns(forest=scene.forest.score(scene.rows))
-    summed = pl.Series("statistic", [0.0] * rows.height)
+    summed = pl.Series("level", [0.0] * rows.height)
     for name in rows.columns[2:]:
-        tail = calibrated(rows, name, within="regime")
+        tail = scene.tails.calibrated(rows, name, within="regime")
         summed = summed + surprise_of(tail).fill_null(0.0)
     can_judge = pl.any_horizontal(pl.col(rows.columns[2:]).is_not_null())
-    return rows.with_columns(summed).select(statistic=pl.when(can_judge).then(pl.col("statistic")))[
-        "statistic"
-    ]
+    return rows.with_columns(summed).select(pl.when(can_judge).then("level"))["level"]
 
 
 def judge(scene: Scene) -> Judged:
     """Judge each invoice's level."""
-    frame = scene.rows.with_columns(statistic=statistic(scene), regime=_regime())
-    tail = calibrated(frame, "statistic", within="regime")
+    frame = scene.rows.with_columns(level=statistic(scene), regime=_regime())
+    tail = scene.tails.calibrated(frame, "level", within="regime")
     return Judged(tails_of(frame, tail), _findings(frame.with_columns(score=tail)))
 
 

@@ -9,7 +9,6 @@ import polars as pl
 
 from prebill.core.scoring.detectors.base import Detector, Judged, Scene, findings_of
 from prebill.core.scoring.detectors.metered import tail_by_invoice, with_money
-from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import estimated_minor, figure_text, over_under, percent_text
 
 WORTH_SAYING: Final = 0.98
@@ -28,7 +27,7 @@ def judge(scene: Scene) -> Judged:
             pl.when(is_silent & is_expected).then("silence_surprise").otherwise(0.0)
         )
     )
-    usage = usage.with_columns(tail=rarity(usage, "lost"))
+    usage = usage.with_columns(tail=scene.tails.rarity(usage, "lost"))
     said = usage.filter("is_draft", pl.col("lost") > 0, pl.col("tail") >= WORTH_SAYING)
     return Judged(tail_by_invoice(scene, usage), _findings(scene, said))
 

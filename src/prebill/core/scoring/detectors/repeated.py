@@ -5,7 +5,6 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.detectors.base import Detector, Judged, Scene, findings_of, tails_of
-from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import percent_text
 
 WORTH_SAYING: Final = 0.97
@@ -15,12 +14,8 @@ OWN_WEIGHT: Final = 4.0
 
 def judge(scene: Scene) -> Judged:
     """Judge how many of the lines repeat the previous invoice, against how many usually do."""
-    before = scene.rows.select(
-        previous_id="invoice_id", before_repeat="repeat_lines", before_count="line_count"
-    )
-    rows = scene.rows.join(before, on="previous_id", how="left", maintain_order="left")
-    past = rows.filter(~pl.col("is_draft"), pl.col("repeat_lines").is_not_null())
-    everybody = (float(past["repeat_lines"].sum()) + 1) / (float(past["line_count"].sum()) + 10)
+    rows = scene.rows
+    everybody = scene.norms.repeat_share
     # The customer's own previous share, pulled to everybody's with the weight of a few lines.
     usual = (pl.col("before_repeat").fill_null(0) + OWN_WEIGHT * everybody) / (
         pl.when(pl.col("before_repeat").is_not_null()).then("before_count").otherwise(0)
@@ -38,7 +33,7 @@ def judge(scene: Scene) -> Judged:
             pl.when((share > usual) & (pl.col("repeat_lines") > 0)).then(surprise).otherwise(0.0)
         )
     )
-    tail = rarity(rows, "repeat_surprise")
+    tail = scene.tails.rarity(rows, "repeat_surprise")
     drafts = rows.with_columns(score=tail).filter("is_draft", pl.col("score") >= WORTH_SAYING)
     findings = findings_of(
         drafts.select(

@@ -6,7 +6,6 @@ import polars as pl
 
 from prebill.core.scoring.detectors.base import Detector, Judged, Scene, findings_of
 from prebill.core.scoring.detectors.metered import tail_by_invoice, with_money
-from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import estimated_minor, figure_text, over_under, percent_text
 
 WORTH_SAYING: Final = 0.98
@@ -20,7 +19,7 @@ def judge(scene: Scene) -> Judged:
     usage = scene.usage.with_columns(
         excess=pl.when(share >= LEAST_SHARE).then(share).otherwise(0.0)
     )
-    usage = usage.with_columns(tail=rarity(usage, "excess"))
+    usage = usage.with_columns(tail=scene.tails.rarity(usage, "excess"))
     said = usage.filter("is_draft", pl.col("excess") > 0, pl.col("tail") >= WORTH_SAYING)
     return Judged(tail_by_invoice(scene, usage), _findings(scene, said))
 

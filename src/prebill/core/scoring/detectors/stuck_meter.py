@@ -6,7 +6,6 @@ import polars as pl
 
 from prebill.core.scoring.detectors.base import Detector, Judged, Scene, findings_of
 from prebill.core.scoring.detectors.metered import tail_by_invoice, with_money
-from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import estimated_minor, percent_text
 
 WORTH_SAYING: Final = 0.98
@@ -23,7 +22,7 @@ def judge(scene: Scene) -> Judged:
             pl.when(flat >= LEAST_FLATNESS).then(flat).otherwise(0.0)
         )
     )
-    usage = usage.with_columns(tail=rarity(usage, "evenness"))
+    usage = usage.with_columns(tail=scene.tails.rarity(usage, "evenness"))
     said = usage.filter("is_draft", pl.col("evenness") > 0, pl.col("tail") >= WORTH_SAYING)
     ordinary = pl.col("usual_daily").exp() - 1
     actual = pl.col("quantity") / pl.col("window_days").clip(1)

@@ -12,7 +12,6 @@ from prebill.core.scoring.detectors.base import (
     line_list,
     tails_of,
 )
-from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import estimated_minor, over_under, percent_text
 
 WORTH_SAYING: Final = 0.95
@@ -21,7 +20,8 @@ WORTH_SAYING: Final = 0.95
 def judge(scene: Scene) -> Judged:
     """Judge each invoice's tax."""
     frame = scene.rows.with_columns(
-        share_tail=rarity(scene.rows, "tax_share"), code_tail=rarity(scene.rows, "tax_code")
+        share_tail=scene.tails.rarity(scene.rows, "tax_share"),
+        code_tail=scene.tails.rarity(scene.rows, "tax_code"),
     )
     tail = frame.select(tail=pl.max_horizontal("share_tail", "code_tail"))["tail"]
     drafts = frame.filter("is_draft")

@@ -7,7 +7,6 @@ import polars as pl
 
 from prebill.core.scoring.detectors.base import Detector, Judged, Scene, findings_of
 from prebill.core.scoring.detectors.metered import tail_by_invoice, with_money
-from prebill.core.scoring.tails import rarity
 from prebill.core.scoring.words import estimated_minor, figure_text, over_under
 
 WORTH_SAYING: Final = 0.98
@@ -24,7 +23,7 @@ def judge(scene: Scene) -> Judged:
             pl.when(factor >= LEAST_JUMP).then(factor).otherwise(0.0)
         )
     )
-    usage = usage.with_columns(tail=rarity(usage, "factor"))
+    usage = usage.with_columns(tail=scene.tails.rarity(usage, "factor"))
     said = usage.filter("is_draft", pl.col("factor") > 0, pl.col("tail") >= WORTH_SAYING)
     return Judged(tail_by_invoice(scene, usage), _findings(scene, said))
 

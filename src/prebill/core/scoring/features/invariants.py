@@ -23,6 +23,9 @@ LINE_CORRELATION: Final = 0.1
 #: Discount shares closer than this are equal (rounding of small amounts).
 SHARE_TOLERANCE: Final = 0.002
 
+#: Surprise → the deviation of lines that it counts.
+COUNTED: Final[dict[str, str]] = {"rate_unseen_lines": "off_unseen", "rate_own_lines": "off_own"}
+
 #: Feature → what it means.
 FEATURES: Final[dict[str, str]] = {
     "rate_unseen": "share of the money priced at a rate at which nobody bought the product before",
@@ -80,6 +83,35 @@ def line_facts(books: Books) -> pl.DataFrame:
     )
 
 
+def rates(facts: pl.DataFrame) -> pl.DataFrame:
+    """The rate of each product that somebody's invoice had, by day: ``product, issued_on``."""
+    latest = facts.group_by("series", "product", "issued_on").agg(
+        rate=pl.col("rate").sort_by("invoice_id", "line_id").last()
+    )
+    return latest.group_by("product", "issued_on").agg(usual_rate=pl.col("rate").median())
+
+
+def seen(facts: pl.DataFrame) -> pl.DataFrame:
+    """When a rate of a product was first billed, to whom, and first to somebody else.
+
+    Returns
+    -------
+    pl.DataFrame, one row per (product, rate_key)
+        ``first_on, first_customer, other_on``.
+    """
+    return (
+        facts.group_by("product", "rate_key", "customer_id")
+        .agg(on=pl.col("issued_on").min())
+        .sort("on", "customer_id")
+        .group_by("product", "rate_key", maintain_order=True)
+        .agg(
+            first_on=pl.col("on").first(),
+            first_customer=pl.col("customer_id").first(),
+            other_on=pl.col("on").get(1, null_on_oob=True),
+        )
+    )
+
+
 def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     """The customer's own last rate and treatment of each product, before a day.
 
@@ -88,16 +120,17 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     facts : pl.DataFrame
         From :func:`line_facts`, of every visible invoice.
     keys : pl.DataFrame
-        Lines to judge: rows of ``facts``.
+        ``series, product, issued_on``: what is asked for; the day itself is not seen.
 
     Returns
     -------
-    pl.DataFrame, one row per line of ``keys``
-        ``keys`` with ``own_rate, own_amount, own_tax_code, own_discount`` (latest earlier lines
-        of this customer and product), ``usual_rate`` (latest of anybody) and ``is_seen`` (somebody
-        else had this rate before, or has it in the same batch).
+    pl.DataFrame, one row per key that has an earlier line
+        The key with ``own_rate, own_amount, own_tax_code, own_discount``.
     """
-    discounted = facts.with_columns(discount=_discount())
+    wanted = keys.select("series", "product", "issued_on").unique()
+    discounted = facts.join(
+        wanted.select("series", "product").unique(), on=["series", "product"], how="semi"
+    ).with_columns(discount=_discount())
     own = (
         discounted.sort("issued_on", "invoice_id", "line_id")
         .group_by("series", "product", "issued_on", maintain_order=True)
@@ -107,14 +140,35 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
             own_tax_code=pl.col("tax_code").last(),
             own_discount=pl.col("discount").last(),
         )
-        .sort("issued_on")
     )
-    anybody = own.group_by("product", "issued_on").agg(usual_rate=pl.col("own_rate").median())
-    wanted = join_earlier(keys, own, ["series", "product"])
-    wanted = join_earlier(wanted, anybody, ["product"])
-    seen = _first_seen(facts)
+    found = join_earlier(wanted, own, ["series", "product"])
+    return found.filter(pl.col("own_amount").is_not_null())
+
+
+def against_past(
+    lines: pl.DataFrame, profile: pl.DataFrame, *, rates: pl.DataFrame, seen: pl.DataFrame
+) -> pl.DataFrame:
+    """Set lines beside the customer's own past and everybody's.
+
+    Parameters
+    ----------
+    lines : pl.DataFrame
+        Rows of :func:`line_facts` to judge.
+    profile : pl.DataFrame
+        From :func:`profile`.
+    rates, seen : pl.DataFrame
+        From :func:`rates` and :func:`seen`, of everybody.
+
+    Returns
+    -------
+    pl.DataFrame, one row per line
+        ``lines`` with the columns of ``profile``, ``usual_rate`` (latest of anybody) and
+        ``is_seen`` (somebody else had this rate before, or has it in the same batch).
+    """
+    wanted = lines.join(profile, on=["series", "product", "issued_on"], how="left")
+    wanted = join_earlier(wanted, rates, ["product"])
     return wanted.join(seen, on=["product", "rate_key"], how="left").select(
-        *keys.columns,
+        *lines.columns,
         "own_rate",
         "own_amount",
         "own_tax_code",
@@ -127,15 +181,30 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def line_features(lines: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
+def constancy(lines: pl.DataFrame) -> pl.DataFrame:
+    """How often the rate of a product changes: ``product, changing`` (a share of its lines).
+
+    Parameters
+    ----------
+    lines : pl.DataFrame
+        From :func:`against_past`, of settled past invoices.
+    """
+    return (
+        lines.filter(pl.col("own_rate").is_not_null())
+        .group_by("product")
+        .agg(changing=(_differs("rate", "own_rate").sum() + 0.5) / (pl.len() + 4))
+    )
+
+
+def line_features(lines: pl.DataFrame, constancy: pl.DataFrame) -> pl.DataFrame:
     """Each line's deviations in minor units, with what would have been ordinary.
 
     Parameters
     ----------
     lines : pl.DataFrame
-        From :func:`profile`.
-    reference : pl.DataFrame
-        Those of ``lines`` that are settled past: they say which products have constant rates.
+        From :func:`against_past`.
+    constancy : pl.DataFrame
+        From :func:`constancy`: which products have constant rates.
 
     Returns
     -------
@@ -145,11 +214,6 @@ def line_features(lines: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
         there is nothing to compare with.
     """
     moved = _differs("rate", "own_rate")
-    constancy = (
-        reference.filter(pl.col("own_rate").is_not_null())
-        .group_by("product")
-        .agg(changing=(moved.sum() + 0.5) / (pl.len() + 4))
-    )
     judged = lines.join(constancy, on="product", how="left").with_columns(
         pl.col("changing").fill_null(0.125),
         expected_rate=pl.coalesce("own_rate", "usual_rate"),
@@ -178,13 +242,24 @@ def line_features(lines: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def features(lines: pl.DataFrame) -> pl.DataFrame:
+def line_shares(lines: pl.DataFrame) -> dict[str, float]:
+    """The share of past lines with a deviation, by column of ``COUNTED``."""
+    known = {column: lines[column].drop_nulls() for column in COUNTED.values()}
+    return {
+        column: (values.filter(values != 0).len() + 0.5) / (values.len() + 1.0)
+        for column, values in known.items()
+    }
+
+
+def features(lines: pl.DataFrame, shares: dict[str, float]) -> pl.DataFrame:
     """Deviations of whole invoices, as shares of their lines' money.
 
     Parameters
     ----------
     lines : pl.DataFrame
         From :func:`line_features`.
+    shares : dict of float
+        From :func:`line_shares`: how many lines ordinarily deviate.
 
     Returns
     -------
@@ -193,7 +268,7 @@ def features(lines: pl.DataFrame) -> pl.DataFrame:
     """
     base = pl.max_horizontal(pl.col("amount").abs().sum(), pl.lit(1.0))
     return lines.group_by("invoice_id").agg(
-        *surprises(lines, {"rate_unseen_lines": "off_unseen", "rate_own_lines": "off_own"}),
+        *_surprises(shares),
         rate_unseen=_share_off("off_unseen", base),
         rate_own=_share_off("off_own", base),
         discount_share=_share_off("off_discount", base),
@@ -201,21 +276,6 @@ def features(lines: pl.DataFrame) -> pl.DataFrame:
         line_sums=_line_sums() / base,
         line_amount=pl.col("amount").sum(),
         line_tax=pl.when(pl.col("tax").is_not_null().all()).then(pl.col("tax").sum()),
-    )
-
-
-def _first_seen(facts: pl.DataFrame) -> pl.DataFrame:
-    """When a rate of a product was first billed, to whom, and first to somebody else."""
-    return (
-        facts.group_by("product", "rate_key", "customer_id")
-        .agg(on=pl.col("issued_on").min())
-        .sort("on", "customer_id")
-        .group_by("product", "rate_key", maintain_order=True)
-        .agg(
-            first_on=pl.col("on").first(),
-            first_customer=pl.col("customer_id").first(),
-            other_on=pl.col("on").get(1, null_on_oob=True),
-        )
     )
 
 
@@ -238,16 +298,14 @@ def _off(rate: str) -> pl.Expr:
     return pl.col("amount") * (1 - ordinary.fill_null(0.0))
 
 
-def surprises(lines: pl.DataFrame, columns: dict[str, str]) -> list[pl.Expr]:
+def _surprises(shares: dict[str, float]) -> list[pl.Expr]:
     """Aggregations: log likelihood ratio of the invoice's share of deviating lines to the usual.
 
     Twenty lines that all deviate are far rarer than one of one; the money alone can't tell.
     """
     found = []
-    for name, column in columns.items():
-        past = lines.filter(~pl.col("is_draft"), pl.col(column).is_not_null())
-        hits = past.filter(pl.col(column) != 0).height
-        usual = (hits + 0.5) / (past.height + 1.0)
+    for name, column in COUNTED.items():
+        usual = shares[column]
         count = pl.col(column).is_not_null().sum()
         off = (pl.col(column) != 0).sum()
         share = off / count

@@ -23,7 +23,7 @@ FEATURES: Final[dict[str, str]] = {
 
 
 def profile(books: Books, keys: pl.DataFrame) -> pl.DataFrame:
-    """The previous invoice of each series before a day.
+    """The lines of the previous invoice of each series before a day.
 
     Parameters
     ----------
@@ -34,33 +34,40 @@ def profile(books: Books, keys: pl.DataFrame) -> pl.DataFrame:
 
     Returns
     -------
-    pl.DataFrame, one row per key
-        ``invoice_id, previous_id``; null for the first invoice of a series.
+    pl.DataFrame, one row per key and line of its previous invoice
+        ``invoice_id, previous_id, product, quantity, money``. A previous invoice without lines
+        has one row with nulls, the first invoice of a series none.
     """
     past = books.invoices.select("series", "issued_on", previous_id="invoice_id")
     wanted = keys.select("invoice_id", "series", "issued_on")
-    found = join_earlier(wanted, past.sort("previous_id"), ["series"])
-    return found.select("invoice_id", "previous_id")
+    found = join_earlier(wanted, past.sort("previous_id"), ["series"]).filter(
+        pl.col("previous_id").is_not_null()
+    )
+    return found.select("invoice_id", "previous_id").join(
+        _money(books.lines).rename({"invoice_id": "previous_id"}), on="previous_id", how="left"
+    )
 
 
-def features(books: Books, profile: pl.DataFrame) -> pl.DataFrame:
+def features(keys: pl.DataFrame, lines: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
     """Compare each invoice's lines with those of its previous invoice.
+
+    Parameters
+    ----------
+    keys : pl.DataFrame
+        ``invoice_id`` of the invoices to judge.
+    lines : pl.DataFrame
+        ``INVOICE_LINES`` of them; others don't count.
+    profile : pl.DataFrame
+        From :func:`profile`.
 
     Returns
     -------
-    pl.DataFrame, one row per invoice of ``profile``
+    pl.DataFrame, one row per invoice of ``keys``
         ``invoice_id, previous_id`` and the columns of ``FEATURES``; null without lines, or without
         an earlier invoice that has lines.
     """
-    lines = books.lines.select(
-        "invoice_id", "product", "quantity", money=pl.col("amount_minor").abs().cast(pl.Float64)
-    )
-    own = profile.join(lines, on="invoice_id")
-    before = (
-        profile.filter(pl.col("previous_id").is_not_null())
-        .join(lines, left_on="previous_id", right_on="invoice_id")
-        .select("invoice_id", "product", "quantity", "money")
-    )
+    own = keys.select("invoice_id").join(_money(lines), on="invoice_id")
+    before = profile.filter(pl.col("product").is_not_null())
     same_key = ["invoice_id", "product", "quantity", "money"]
     repeated = own.join(
         before.unique(same_key).with_columns(is_repeat=pl.lit(value=True)),
@@ -96,7 +103,8 @@ def features(books: Books, profile: pl.DataFrame) -> pl.DataFrame:
     )
     was = before.group_by("invoice_id").agg(was=pl.col("money").sum())
     has_past = pl.col("was").is_not_null()
-    joined = profile
+    previous = profile.select("invoice_id", "previous_id").unique("invoice_id")
+    joined = keys.select("invoice_id").join(previous, on="invoice_id", how="left")
     for part in (now, doubled, gone, was):
         joined = joined.join(part, on="invoice_id", how="left")
     has_lines = pl.col("money").is_not_null()
@@ -113,4 +121,10 @@ def features(books: Books, profile: pl.DataFrame) -> pl.DataFrame:
         repeat_share=pl.when(has_past).then("repeat_share"),
         repeat_lines=pl.when(has_past).then("repeat_lines"),
         line_count="line_count",
+    )
+
+
+def _money(lines: pl.DataFrame) -> pl.DataFrame:
+    return lines.select(
+        "invoice_id", "product", "quantity", money=pl.col("amount_minor").abs().cast(pl.Float64)
     )

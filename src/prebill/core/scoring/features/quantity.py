@@ -12,23 +12,24 @@ from prebill.core.scoring.frames import DAY
 LEAST_LINES = 3
 
 
-def line_shifts(facts: pl.DataFrame) -> pl.DataFrame:
-    """Mean and largest log quantity of an invoice's lines, less their products' usual ones.
+def sizes(facts: pl.DataFrame) -> pl.DataFrame:
+    """What of each product is ordinarily bought, as of each day.
 
     Parameters
     ----------
     facts : pl.DataFrame
-        ``invoice_id, product, issued_on, quantity`` of every visible line.
+        ``product, issued_on, quantity`` of lines.
 
     Returns
     -------
-    pl.DataFrame, one row per invoice that has a known product
-        ``invoice_id, shift`` (mean), ``peak`` (largest absolute, signed).
+    pl.DataFrame, one row per (product, known_on)
+        ``usual``: mean log quantity of all lines issued before ``known_on``; only products with
+        ``LEAST_LINES`` lines by then.
     """
     size = pl.col("quantity").abs().log()
-    sized = facts.filter(pl.col("quantity").is_not_null() & (pl.col("quantity") != 0))
-    daily = (
-        sized.group_by("product", "issued_on")
+    return (
+        _sized(facts)
+        .group_by("product", "issued_on")
         .agg(total=size.sum(), count=pl.len())
         .sort("product", "issued_on")
         .select(
@@ -39,13 +40,32 @@ def line_shifts(facts: pl.DataFrame) -> pl.DataFrame:
             known_on=pl.col("issued_on") + DAY,
         )
         .filter(pl.col("lines") >= LEAST_LINES)
+        .drop("lines")
         .sort("known_on")
     )
+
+
+def line_shifts(facts: pl.DataFrame, sizes: pl.DataFrame) -> pl.DataFrame:
+    """Mean and largest log quantity of an invoice's lines, less their products' usual ones.
+
+    Parameters
+    ----------
+    facts : pl.DataFrame
+        ``invoice_id, product, issued_on, quantity`` of the lines to judge.
+    sizes : pl.DataFrame
+        From :func:`sizes`.
+
+    Returns
+    -------
+    pl.DataFrame, one row per invoice that has a known product
+        ``invoice_id, shift`` (mean), ``peak`` (largest absolute, signed).
+    """
     against = (
-        sized.select("invoice_id", "product", "issued_on", size=size)
+        _sized(facts)
+        .select("invoice_id", "product", "issued_on", size=pl.col("quantity").abs().log())
         .sort("issued_on")
         .join_asof(
-            daily,
+            sizes,
             left_on="issued_on",
             right_on="known_on",
             by="product",
@@ -61,3 +81,7 @@ def line_shifts(facts: pl.DataFrame) -> pl.DataFrame:
         .then(pl.col("off").max())
         .otherwise(pl.col("off").min()),
     )
+
+
+def _sized(facts: pl.DataFrame) -> pl.DataFrame:
+    return facts.filter(pl.col("quantity").is_not_null() & (pl.col("quantity") != 0))

@@ -4,17 +4,20 @@ Amounts vary, these don't: a customer's tax share and currency are the same ever
 document adds up.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
-from prebill.core.scoring.frames import Books
 from prebill.core.scoring.windows import join_earlier, latest_values, row_median
 
 #: Own invoices that outvote the country's usual tax share.
 OWN_TAX_INVOICES: Final = 3
 #: Tax shares closer than this are equal (rounding of small amounts).
 SHARE_TOLERANCE: Final = 0.002
+
+_SHARE: Final = (pl.col("tax_minor") / pl.col("subtotal_minor")).cast(pl.Float64)
+_HAS_TAX: Final = pl.col("tax_minor").is_not_null() & (pl.col("subtotal_minor") > 0)
 
 #: Feature → what it means.
 FEATURES: Final[dict[str, str]] = {
@@ -24,21 +27,107 @@ FEATURES: Final[dict[str, str]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Everybody:
+    """What customers of a place ordinarily have; a place is entity, country, region, business."""
+
+    #: ``place, issued_on, country_share``: the most frequent tax share of a day.
+    tax_shares: pl.DataFrame
+    #: ``entity, country, currency, place_on``: when the currency was first billed there.
+    currencies: pl.DataFrame
+    #: ``entity, country, place_since``: when anything was first billed there.
+    since: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a customer's own earlier invoices had, as of each asked day.
+
+    ``tax_shares``: ``customer_id, entity, issued_on, own_share, own_count``; ``last``:
+    ``customer_id, issued_on, last_currency``; ``currencies``: ``customer_id, currency, own_on``.
+    """
+
+    tax_shares: pl.DataFrame
+    last: pl.DataFrame
+    currencies: pl.DataFrame
+
+
+def everybody(invoices: pl.DataFrame, customers: pl.DataFrame) -> Everybody:
+    """Summarise every visible invoice by place.
+
+    Parameters
+    ----------
+    invoices : pl.DataFrame
+        Columns of ``Books.invoices``.
+    customers : pl.DataFrame
+        ``CUSTOMERS``: what their country, region and tax id imply.
+    """
+    placed = _placed(invoices, customers)
+    tax_shares = (
+        _taxed(placed)
+        .filter(pl.col("country").is_not_null())
+        .group_by("place", "issued_on")
+        .agg(country_share=pl.col("share").mode().min())
+    )
+    here = ["entity", "country"]
+    currencies = placed.group_by(*here, "currency").agg(place_on=pl.col("issued_on").min())
+    since = placed.group_by(here).agg(place_since=pl.col("issued_on").min())
+    return Everybody(tax_shares, currencies, since)
+
+
+def profile(invoices: pl.DataFrame, keys: pl.DataFrame) -> Own:
+    """What each customer's own invoices had before a day.
+
+    Parameters
+    ----------
+    invoices : pl.DataFrame
+        Every visible invoice, columns of ``Books.invoices``.
+    keys : pl.DataFrame
+        ``customer_id, legal_entity, issued_on``: what is asked for; the day itself is not seen.
+    """
+    past = _with_entity(invoices).join(
+        keys.select("customer_id").unique(), on="customer_id", how="semi"
+    )
+    wanted = _with_entity(keys).select("customer_id", "entity", "issued_on").unique()
+    by = pl.concat_str("customer_id", "entity", separator="|")
+    own = latest_values(
+        _taxed(past).with_columns(by=by),
+        wanted.select(as_of_on="issued_on", by=by),
+        ["share"],
+        by="by",
+    )
+    tax_shares = wanted.with_columns(
+        own_share=pl.Series("own", row_median(own["share"])).fill_nan(None),
+        own_count=pl.Series("count", own.count),
+    )
+    latest = past.group_by("customer_id", "issued_on").agg(last_currency=pl.col("currency").last())
+    last = join_earlier(wanted.select("customer_id", "issued_on").unique(), latest, ["customer_id"])
+    currencies = past.group_by("customer_id", "currency").agg(own_on=pl.col("issued_on").min())
+    return Own(tax_shares, last, currencies)
+
+
 def features(
-    rows: pl.DataFrame, by_invoice: pl.DataFrame, books: Books, customers: pl.DataFrame
+    rows: pl.DataFrame,
+    by_invoice: pl.DataFrame,
+    customers: pl.DataFrame,
+    *,
+    own: Own,
+    everybody: Everybody,
 ) -> pl.DataFrame:
     """Deviations of documents from their own past.
 
     Parameters
     ----------
     rows : pl.DataFrame
-        Invoices to judge, columns of ``books.invoices``.
+        Invoices to judge, columns of ``Books.invoices``.
     by_invoice : pl.DataFrame
         ``invoice_id, line_amount, line_tax``: what their lines sum to.
-    books : Books
-        Every visible invoice, for the customer's own past tax share and currency.
     customers : pl.DataFrame
         ``CUSTOMERS``: what their country, region and tax id imply.
+    own : Own
+        From :func:`profile`.
+    everybody : Everybody
+        From :func:`everybody`.
 
     Returns
     -------
@@ -47,9 +136,9 @@ def features(
         country), ``usual_currency``, ``sums_off_minor``.
     """
     sums = by_invoice.select("invoice_id", "line_amount", "line_tax")
-    frame = rows.join(sums, on="invoice_id", how="left")
-    frame = _with_tax(frame, books, customers)
-    frame = _with_currency(frame, books, customers)
+    frame = _placed(rows, customers).join(sums, on="invoice_id", how="left")
+    frame = _with_tax(frame, own.tax_shares, everybody.tax_shares)
+    frame = _with_currency(frame, own, everybody)
     subtotal, tax = pl.col("subtotal_minor"), pl.col("tax_minor")
     total = pl.col("total_minor").cast(pl.Float64)
     sums_off = pl.max_horizontal(
@@ -76,28 +165,10 @@ def features(
     )
 
 
-def _with_tax(frame: pl.DataFrame, books: Books, customers: pl.DataFrame) -> pl.DataFrame:
+def _with_tax(frame: pl.DataFrame, own: pl.DataFrame, usual: pl.DataFrame) -> pl.DataFrame:
     """The tax share against the customer's own ordinary one, else that of its country's alike."""
-    share = (pl.col("tax_minor") / pl.col("subtotal_minor")).cast(pl.Float64)
-    is_known = pl.col("tax_minor").is_not_null() & (pl.col("subtotal_minor") > 0)
-    judged = _placed(frame, customers).with_columns(share=pl.when(is_known).then(share))
-    past = _placed(books.invoices, customers).filter(is_known).with_columns(share=share.round(3))
-    own = latest_values(
-        past.with_columns(by=pl.concat_str("customer_id", "entity", separator="|")),
-        judged.select(
-            as_of_on="issued_on", by=pl.concat_str("customer_id", "entity", separator="|")
-        ),
-        ["share"],
-        by="by",
-    )
-    usual = (
-        past.filter(pl.col("country").is_not_null())
-        .group_by("place", "issued_on")
-        .agg(country_share=pl.col("share").mode().min())
-    )
-    judged = judged.with_columns(
-        own_share=pl.Series("own", row_median(own["share"])).fill_nan(None),
-        own_count=pl.Series("count", own.count),
+    judged = frame.with_columns(share=pl.when(_HAS_TAX).then(_SHARE)).join(
+        own, on=["customer_id", "entity", "issued_on"], how="left"
     )
     judged = join_earlier(judged, usual, ["place"])
     # One or two own invoices may have been wrong themselves: the country's usual share excuses.
@@ -119,37 +190,15 @@ def _with_tax(frame: pl.DataFrame, books: Books, customers: pl.DataFrame) -> pl.
     )
 
 
-def _placed(invoices: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
-    """Invoices with country, and ``place``: entity, country, region, business with a tax id."""
-    is_business = pl.col("tax_id").is_not_null() | pl.col("is_business").fill_null(value=False)
-    where = customers.select(
-        "customer_id",
-        "country",
-        alike=pl.concat_str(
-            pl.col("country"), pl.col("region").fill_null(""), is_business, separator="|"
-        ),
-    )
-    entity = pl.col("legal_entity").fill_null("")
-    return invoices.join(where, on="customer_id", how="left", maintain_order="left").with_columns(
-        entity=entity, place=pl.concat_str(entity, "alike", separator="|")
-    )
-
-
-def _with_currency(frame: pl.DataFrame, books: Books, customers: pl.DataFrame) -> pl.DataFrame:
+def _with_currency(frame: pl.DataFrame, own: Own, everybody: Everybody) -> pl.DataFrame:
     """Whether the customer, or a new customer's country, never had this currency."""
-    past = books.invoices.join(
-        customers.select("customer_id", "country"), on="customer_id", how="left"
-    ).with_columns(entity=pl.col("legal_entity").fill_null(""))
-    own = past.group_by("customer_id", "currency").agg(own_on=pl.col("issued_on").min())
-    last = past.group_by("customer_id", "issued_on").agg(last_currency=pl.col("currency").last())
-    place = past.group_by("entity", "country", "currency").agg(place_on=pl.col("issued_on").min())
-    any_place = past.group_by("entity", "country").agg(place_since=pl.col("issued_on").min())
+    here = ["entity", "country"]
     judged = (
-        frame.join(own, on=["customer_id", "currency"], how="left")
-        .join(place, on=["entity", "country", "currency"], how="left", nulls_equal=True)
-        .join(any_place, on=["entity", "country"], how="left", nulls_equal=True)
+        frame.join(own.currencies, on=["customer_id", "currency"], how="left")
+        .join(own.last, on=["customer_id", "issued_on"], how="left")
+        .join(everybody.currencies, on=[*here, "currency"], how="left", nulls_equal=True)
+        .join(everybody.since, on=here, how="left", nulls_equal=True)
     )
-    judged = join_earlier(judged, last, ["customer_id"])
     day = pl.col("issued_on")
     is_own = pl.col("last_currency").is_not_null()
     never_own = (pl.col("own_on") >= day).fill_null(value=True)
@@ -160,4 +209,30 @@ def _with_currency(frame: pl.DataFrame, books: Books, customers: pl.DataFrame) -
         .then(never_own.cast(pl.Float64))
         .when(pl.col("place_since") < day)
         .then(never_here.cast(pl.Float64) * 0.5),
+    )
+
+
+def _taxed(invoices: pl.DataFrame) -> pl.DataFrame:
+    """Invoices that say their tax, with its rounded share."""
+    return invoices.filter(_HAS_TAX).with_columns(share=_SHARE.round(3))
+
+
+def _with_entity(invoices: pl.DataFrame) -> pl.DataFrame:
+    return invoices.with_columns(entity=pl.col("legal_entity").fill_null(""))
+
+
+def _placed(invoices: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
+    """Invoices with country, and ``place``: entity, country, region, business with a tax id."""
+    is_business = pl.col("tax_id").is_not_null() | pl.col("is_business").fill_null(value=False)
+    where = customers.select(
+        "customer_id",
+        "country",
+        alike=pl.concat_str(
+            pl.col("country"), pl.col("region").fill_null(""), is_business, separator="|"
+        ),
+    )
+    return (
+        _with_entity(invoices)
+        .join(where, on="customer_id", how="left", maintain_order="left")
+        .with_columns(place=pl.concat_str("entity", "alike", separator="|"))
     )

@@ -54,7 +54,7 @@ SCHEMA: Final = pl.Schema(
 )
 
 
-def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame) -> pl.DataFrame:
+def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     """Statistics of each invoice's window and meter.
 
     Parameters
@@ -63,13 +63,17 @@ def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame) -> pl.DataFrame:
         ``USAGE_DAYS``.
     invoices : pl.DataFrame
         ``invoice_id, customer_id, is_draft, issued_on, period_start_on, period_end_on``.
+    keys : pl.DataFrame
+        Invoices to judge: only windows of their customers are measured.
 
     Returns
     -------
     pl.DataFrame, one row per (invoice, meter that the customer used before the window's end)
         Zero events where the meter was silent.
     """
-    windows = _windows(invoices)
+    windows = _windows(invoices).join(
+        keys.select("customer_id").unique(), on="customer_id", how="semi"
+    )
     if windows.is_empty() or usage_days.is_empty():
         return pl.DataFrame()
     first_on: date = windows["window_start_on"].min()  # type: ignore[assignment]

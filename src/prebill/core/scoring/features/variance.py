@@ -11,6 +11,7 @@ import polars as pl
 
 from prebill.core.scoring.frames import DAY, Books
 from prebill.core.scoring.windows import (
+    MAD_TO_DEVIATION,
     Matrix,
     latest_values,
     row_deviation,
@@ -26,6 +27,13 @@ LEAST_DEVIATION: Final = 0.01
 #: The same month last year lies within these days before the invoice.
 SEASON_FROM: Final = 385
 SEASON_TO: Final = 345
+
+#: What the portfolio's move and spread are made of.
+POOLED: Final = (
+    *("issued_on", "total", "total_season_raw"),
+    *(f"{name}_raw" for name in MEASURES),
+    *(f"{name}_own" for name in MEASURES),
+)
 
 #: Feature → what it means; the columns the forest sees.
 FEATURES: Final[dict[str, str]] = {
@@ -56,9 +64,9 @@ def measures(books: Books, shifts: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     books : Books
-        Every visible invoice.
+        Invoices and their lines.
     shifts : pl.DataFrame
-        From :func:`features.quantity.line_shifts`.
+        From :func:`features.quantity.line_shifts`, of the same invoices.
 
     Returns
     -------
@@ -133,16 +141,45 @@ def profile(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def features(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
+def compared(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
     """Set invoices beside their profiles.
 
     Parameters
     ----------
     rows : pl.DataFrame
-        From :func:`measures`: the invoices to judge, whole batches, because the portfolio's move
-        is the median over everybody's rows of the last four weeks.
+        From :func:`measures`: the invoices to judge.
     profile : pl.DataFrame
         From :func:`profile` with one key per row, in the same order.
+
+    Returns
+    -------
+    pl.DataFrame, one row per invoice
+        Both, with ``<measure>_raw`` (log less own center), ``<measure>_own`` (own deviation, from
+        the third invoice on), ``total_season_raw`` and ``gap``. The columns ``POOLED`` of recent
+        invoices say what the portfolio did.
+    """
+    frame = pl.concat([rows, profile.drop("series", "as_of_on")], how="horizontal")
+    return frame.with_columns(
+        *((pl.col(name) - pl.col(f"{name}_center")).alias(f"{name}_raw") for name in MEASURES),
+        # A deviation of one or two invoices is not one: it counts from the third on.
+        *(
+            pl.when(pl.col("known") >= 3).then(f"{name}_deviation").alias(f"{name}_own")
+            for name in MEASURES
+        ),
+        total_season_raw=pl.col("total") - pl.col("total_year"),
+        gap=(pl.col("day") - pl.col("last_day")).log1p(),
+    )
+
+
+def features(frame: pl.DataFrame, recent: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Deviations from the own past, less what the portfolio did in the last four weeks.
+
+    Parameters
+    ----------
+    frame : pl.DataFrame
+        From :func:`compared`: whole batches, because they are part of the portfolio.
+    recent : pl.DataFrame or None
+        ``POOLED`` columns of invoices issued before these, where ``frame`` has none of them.
 
     Returns
     -------
@@ -150,59 +187,59 @@ def features(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
         ``invoice_id, known``, the columns of ``FEATURES`` (null where unknown) and
         ``total_center`` (log), ``portfolio_move`` for the reviewer's words.
     """
-    frame = pl.concat([rows, profile.drop("series", "as_of_on")], how="horizontal")
-    frame = frame.with_columns(
-        total_season_raw=pl.col("total") - pl.col("total_year"),
-        gap=(pl.col("day") - pl.col("last_day")).log1p(),
+    pool = frame.select(POOLED) if recent is None else pl.concat([recent, frame.select(POOLED)])
+    own = slice(pool.height - frame.height, None)
+    moves = {name: np.nan_to_num(trailing_median(pool, f"{name}_raw")) for name in MEASURES}
+    parts = [_against_own(frame, pool, name, moves[name][own]) for name in MEASURES]
+    typical = trailing_median(pool, "total")
+    distance = pool.select("issued_on", distance=(pl.col("total") - pl.Series(typical)).abs())
+    spread = np.maximum(
+        trailing_median(distance, "distance")[own] * MAD_TO_DEVIATION, LEAST_DEVIATION
     )
-    parts = [_against_own(frame, name) for name in MEASURES]
-    frame = pl.concat([frame, *parts], how="horizontal")
-    season = pl.col("total_season_raw") - _known_or_zero(frame, "total_season_raw")
-    ratio = pl.col("total_ratio")
-    is_seasonal = season.is_not_null() & season.is_not_nan() & (season.abs() < ratio.abs())
-    frame = frame.with_columns(total_season=pl.when(is_seasonal).then(season).otherwise(ratio))
-    typical = trailing_median(frame, "total")
-    distance = (pl.col("total") - pl.Series("typical", typical)).abs()
-    spread = trailing_median(frame.select("issued_on", distance=distance), "distance")
+    season_move = np.nan_to_num(trailing_median(pool, "total_season_raw"))[own]
+    frame = pl.concat([frame, *parts], how="horizontal").with_columns(
+        season=(pl.col("total_season_raw") - pl.Series(season_move)).fill_nan(None)
+    )
+    is_seasonal = pl.col("season").abs() < pl.col("total_ratio").abs()
     return frame.select(
         "invoice_id",
         "known",
         *[pl.col(name).fill_nan(None) for name in FEATURES if name in frame.columns],
-        total_peers=(
-            (pl.col("total") - pl.Series("t", typical))
-            / pl.Series("s", np.maximum(spread * 1.4826, LEAST_DEVIATION))
-        ).fill_nan(None),
+        total_season=pl.when(is_seasonal).then("season").otherwise("total_ratio").fill_nan(None),
+        total_peers=((pl.col("total") - pl.Series(typical[own])) / pl.Series(spread)).fill_nan(
+            None
+        ),
         gap_ratio=(pl.col("gap") - pl.col("gap_center").log1p()).fill_nan(None),
         largest_share=(pl.col("share") - pl.col("share_center")).fill_nan(None),
         total_center=pl.col("total_center").fill_nan(None),
-        portfolio_move=pl.Series("move", np.nan_to_num(trailing_median(frame, "total_raw"))),
+        portfolio_move=pl.Series(moves["total"][own]),
     )
 
 
-def _against_own(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+def _against_own(frame: pl.DataFrame, pool: pl.DataFrame, name: str, move: Matrix) -> pl.DataFrame:
     """Ratio, z, step and range of one measure."""
-    raw = frame.select("issued_on", raw=pl.col(name) - pl.col(f"{name}_center"))
-    move = pl.Series("move", np.nan_to_num(trailing_median(raw, "raw")))
     known = frame["known"].to_numpy()
     own = frame[f"{name}_deviation"].fill_null(float("nan")).to_numpy()
-    # A deviation of one or two invoices is not one: it counts from the third on.
-    weighed = frame.select("issued_on", own=pl.when(pl.col("known") >= 3).then(f"{name}_deviation"))
-    typical = np.maximum(np.nan_to_num(trailing_median(weighed, "own"), nan=0.3), LEAST_DEVIATION)
+    usual = trailing_median(pool, f"{name}_own")[pool.height - frame.height :]
+    typical = np.maximum(np.nan_to_num(usual, nan=0.3), LEAST_DEVIATION)
     weight = np.where(known >= 3, known, 0.0)
     pooled = (weight * np.nan_to_num(own) ** 2 + DEVIATION_WEIGHT * typical**2) / (
         weight + DEVIATION_WEIGHT
     )
-    deviation = pl.Series("deviation", np.maximum(np.sqrt(pooled), LEAST_DEVIATION))
-    ratio = raw["raw"] - move
-    step = pl.col(name) - pl.col(f"{name}_last") - move
-    above = pl.col(name) - move - pl.col(f"{name}_high")
-    below = pl.col(f"{name}_low") - pl.col(name) + move
-    return frame.select(
-        ratio.alias(f"{name}_ratio"),
-        (ratio / deviation).alias(f"{name}_z"),
-        step.alias(f"{name}_step"),
-        (above.clip(0.0) - below.clip(0.0)).alias(f"{name}_beyond"),
-        raw["raw"].alias(f"{name}_raw"),
+    deviation = np.maximum(np.sqrt(pooled), LEAST_DEVIATION)
+    value, last, low, high = (
+        frame[column].fill_null(float("nan")).to_numpy()
+        for column in (name, f"{name}_last", f"{name}_low", f"{name}_high")
+    )
+    ratio = frame[f"{name}_raw"].fill_null(float("nan")).to_numpy() - move
+    above, below = np.maximum(value - move - high, 0.0), np.maximum(low - value + move, 0.0)
+    return pl.DataFrame(
+        {
+            f"{name}_ratio": ratio,
+            f"{name}_z": ratio / deviation,
+            f"{name}_step": value - last - move,
+            f"{name}_beyond": above - below,
+        }
     )
 
 
@@ -224,10 +261,6 @@ def _last_year(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         .sort("key")
         .select("total_year")
     )
-
-
-def _known_or_zero(frame: pl.DataFrame, column: str) -> pl.Series:
-    return pl.Series("move", np.nan_to_num(trailing_median(frame, column)))
 
 
 def _signed_log(value: pl.Expr) -> pl.Expr:
