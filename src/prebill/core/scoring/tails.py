@@ -88,7 +88,8 @@ class Sample:
         """Distinct values and the share of the past at least as large as each."""
         levels, first = np.unique(self.values, return_index=True)
         count = len(self.values)
-        return levels, (count - first + 0.5) / (count + 0.5)
+        share: Values = (count - first + 0.5) / (count + 0.5)
+        return levels, share
 
     @cached_property
     def _beyond(self) -> tuple[float, float] | None:

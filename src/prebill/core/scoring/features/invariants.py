@@ -85,10 +85,7 @@ def line_facts(books: Books) -> pl.DataFrame:
 
 def rates(facts: pl.DataFrame) -> pl.DataFrame:
     """The rate of each product that somebody's invoice had, by day: ``product, issued_on``."""
-    latest = facts.group_by("series", "product", "issued_on").agg(
-        rate=pl.col("rate").sort_by("invoice_id", "line_id").last()
-    )
-    return latest.group_by("product", "issued_on").agg(usual_rate=pl.col("rate").median())
+    return facts.group_by("product", "issued_on").agg(usual_rate=pl.col("rate").median())
 
 
 def seen(facts: pl.DataFrame) -> pl.DataFrame:
@@ -127,13 +124,15 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     pl.DataFrame, one row per key that has an earlier line
         The key with ``own_rate, own_amount, own_tax_code, own_discount``.
     """
-    wanted = keys.select("series", "product", "issued_on").unique()
-    discounted = facts.join(
-        wanted.select("series", "product").unique(), on=["series", "product"], how="semi"
-    ).with_columns(discount=_discount())
+    by = ["series", "product"]
+    wanted = keys.select(*by, "issued_on").unique()
+    days = facts.select(*by, "issued_on", last_on="issued_on")
+    found = join_earlier(wanted, days, by).filter(pl.col("last_on").is_not_null())
     own = (
-        discounted.sort("issued_on", "invoice_id", "line_id")
-        .group_by("series", "product", "issued_on", maintain_order=True)
+        facts.join(found, left_on=[*by, "issued_on"], right_on=[*by, "last_on"], how="semi")
+        .with_columns(discount=_discount())
+        .sort("invoice_id", "line_id")
+        .group_by(*by, last_on="issued_on", maintain_order=True)
         .agg(
             own_rate=pl.col("rate").last(),
             own_amount=pl.col("amount").sum(),
@@ -141,8 +140,7 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
             own_discount=pl.col("discount").last(),
         )
     )
-    found = join_earlier(wanted, own, ["series", "product"])
-    return found.filter(pl.col("own_amount").is_not_null())
+    return found.join(own, on=[*by, "last_on"]).drop("last_on")
 
 
 def against_past(

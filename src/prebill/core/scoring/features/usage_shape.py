@@ -197,16 +197,22 @@ def _silence_surprise() -> pl.Expr:
 
 
 def _daily(usage_days: pl.DataFrame) -> pl.DataFrame:
-    """Sources together."""
+    """Sources together; a meter that only one source feeds is a row a day already."""
     amounts = ["quantity", "repeated_quantity", "largest_quantity"]
-    return (
-        usage_days.with_columns(pl.col(amounts).cast(pl.Float64))
-        .group_by("customer_id", "meter", "used_on")
-        .agg(
-            pl.col("events", "repeated_events", "quantity", "repeated_quantity").sum(),
-            pl.col("largest_quantity").max(),
-        )
+    summed = ["events", "repeated_events", "quantity", "repeated_quantity"]
+    key = ["customer_id", "meter", "used_on"]
+    days = usage_days.select(*key, "source", *summed, "largest_quantity").with_columns(
+        pl.col(amounts).cast(pl.Float64)
     )
+    sources = days.group_by("meter").agg(pl.col("source").n_unique())
+    several = sources.filter(pl.col("source") > 1)
+    single = days.join(several, on="meter", how="anti").drop("source")
+    merged = (
+        days.join(several, on="meter", how="semi")
+        .group_by(key)
+        .agg(pl.col(summed).sum(), pl.col("largest_quantity").max())
+    )
+    return pl.concat([single, merged])
 
 
 def _statistics() -> list[pl.Expr]:
