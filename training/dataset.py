@@ -110,9 +110,7 @@ def from_home(home: Path | None) -> Dataset:
                 frame.name: named_batches(tx, frame.name)
                 for frame in (INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
             }
-            own = own_history(
-                tx, first="", last="\U0010ffff", issued_before=_END, since_on=date.min
-            )
+            own = own_history(tx, None, issued_before=_END, since_on=date.min)
 
         def scan(frame: Frame) -> pl.DataFrame:
             rows = opened.lake.scan(frame.name, batches[frame.name])

@@ -4,6 +4,8 @@ Decimals, dates and instants are text in SQL; their form is fixed here and nowhe
 """
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -113,3 +115,17 @@ def _decoded(name: str, dtype: pl.DataType) -> pl.Expr:
         instants = column.str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us")
         return instants.dt.replace_time_zone("UTC")
     return column.cast(dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class InList:
+    """Values as named parameters of ``IN (...)``: ``sql`` names them, ``values`` holds them."""
+
+    sql: str
+    values: dict[str, str]
+
+    @classmethod
+    def of(cls, values: Sequence[str]) -> "InList":
+        """Name each value; nothing is in the list of no values."""
+        named = {f"id{number}": value for number, value in enumerate(values)}
+        return cls(", ".join(f":{name}" for name in named) or "NULL", named)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from prebill.core.errors import NotFoundError
+from prebill.store.codec import InList
 from prebill.store.engine import Tx
 
 Row = dict[str, Any]
@@ -223,9 +224,10 @@ def entitlements_of(tx: Tx, contract_id: str) -> list[Row]:
 
 def timeline_of(tx: Tx, *object_ids: str) -> list[Row]:
     """Return every state change of the objects, in the order in which they were entered."""
-    names = {f"id{number}": value for number, value in enumerate(object_ids)}
-    listed = ", ".join(f":{name}" for name in names)
-    return tx.rows(f"SELECT * FROM state_changes WHERE object_id IN ({listed}) ORDER BY seq", names)
+    listed = InList.of(object_ids)
+    return tx.rows(
+        f"SELECT * FROM state_changes WHERE object_id IN ({listed.sql}) ORDER BY seq", listed.values
+    )
 
 
 def list_runs(tx: Tx, *, limit: int = 50) -> list[Row]:
@@ -261,12 +263,11 @@ def draft_states(tx: Tx, run_ids: list[str]) -> dict[str, dict[str, int]]:
     """Return how many drafts of each run are in each state."""
     if not run_ids:
         return {}
-    names = {f"id{number}": value for number, value in enumerate(run_ids)}
-    listed = ", ".join(f":{name}" for name in names)
+    listed = InList.of(run_ids)
     rows = tx.rows(
         "SELECT run_id, state, count(*) AS drafts FROM drafts "
-        f"WHERE run_id IN ({listed}) GROUP BY run_id, state",
-        names,
+        f"WHERE run_id IN ({listed.sql}) GROUP BY run_id, state",
+        listed.values,
     )
     counts: dict[str, dict[str, int]] = {run_id: {} for run_id in run_ids}
     for row in rows:

@@ -12,7 +12,7 @@ import polars as pl
 
 from prebill.core.schemas.inbound import CREDIT_NOTES, CUSTOMERS, INVOICE_LINES, INVOICES, PAYMENTS
 from prebill.core.schemas.internal import DECISIONS
-from prebill.store.codec import decode, encode
+from prebill.store.codec import InList, decode, encode
 from prebill.store.engine import Row, Tx
 
 FRAMES: Final = (INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
@@ -78,18 +78,16 @@ def replace_profiles(tx: Tx, rows: pl.DataFrame, *, as_of_on: date, mark: str) -
 
 def read_profiles(tx: Tx, customer_ids: Sequence[str]) -> dict[str, Row]:
     """Return the rows of these customers by id."""
-    names = {f"id{number}": value for number, value in enumerate(customer_ids)}
-    listed = ", ".join(f":{name}" for name in names)
-    rows = tx.rows(f"SELECT * FROM profiles WHERE customer_id IN ({listed})", names)
+    listed = InList.of(customer_ids)
+    rows = tx.rows(f"SELECT * FROM profiles WHERE customer_id IN ({listed.sql})", listed.values)
     return {row["customer_id"]: row for row in rows}
 
 
 def customers_named(tx: Tx, customer_ids: Sequence[str]) -> pl.DataFrame:
     """Return the reference rows of these customers."""
-    names = {f"id{number}": value for number, value in enumerate(customer_ids)}
-    listed = ", ".join(f":{name}" for name in names)
-    where = f"WHERE customer_id IN ({listed})" if names else "WHERE 1 = 0"
-    return tx.table_frame("customers", where, names, columns=CUSTOMERS.names)
+    listed = InList.of(customer_ids)
+    where = f"WHERE customer_id IN ({listed.sql})"
+    return tx.table_frame("customers", where, listed.values, columns=CUSTOMERS.names)
 
 
 def decided_before(tx: Tx, keys: Sequence[tuple[str, str]], run_id: str) -> dict[str, Row]:

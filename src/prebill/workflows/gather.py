@@ -6,7 +6,7 @@ learnt from a part of them, once too.
 """
 
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import polars as pl
@@ -22,7 +22,6 @@ from prebill.core.calendar import Period, month_period
 from prebill.core.errors import ConflictError
 from prebill.core.schemas.inbound import (
     CREDIT_NOTES,
-    CUSTOMERS,
     INVOICE_LINES,
     INVOICES,
     PAYMENTS,
@@ -35,6 +34,7 @@ from prebill.store.agreements import owned_frames, reference_hash, shared_frames
 from prebill.store.cases import corrections_on
 from prebill.store.documents import own_history
 from prebill.store.engine import Tx
+from prebill.store.profiles import customers_named
 from prebill.store.runs import Run
 from prebill.workflows.corrections import corrections_of
 from prebill.workflows.shard import ShardInputs, gate_lines
@@ -44,8 +44,8 @@ WIDEST_OFFSET: Final = timedelta(days=1)
 #: History read beyond what features look back on, for payments of older invoices.
 SLACK: Final = timedelta(days=LOOK_BACK_DAYS + 120)
 USAGE_HISTORY: Final = timedelta(days=LOOK_BACK_DAYS)
-#: Runs of neighbouring customers whose history says what is ordinary.
-REFERENCE_BLOCKS: Final = 20
+_SEED: Final = 1
+_SLICES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,35 +114,35 @@ def _reference(tx: Tx, run: Run, customers: list[str], facts: Facts) -> ScoringI
     facts : Facts
         Of everybody.
     """
-    blocks = _blocks(customers, facts.invoices.height)
-    chosen = pl.DataFrame({"customer_id": [one for block in blocks for one in block]})
+    chosen = _chosen(customers, facts.invoices.height)
+    ids = chosen["customer_id"].to_list()
     invoices = facts.invoices.join(chosen, on="customer_id", how="semi")
-    own = [_history(tx, run, facts, block[0], block[-1], past=False) for block in blocks]
     known = invoices.select("invoice_id")
     lines, credited = (
         frame.join(known, on="invoice_id", how="semi")
         for frame in (facts.invoice_lines, facts.credit_notes)
     )
-    named = [owned_frames(tx, block, run.as_of_at)["customers"] for block in blocks]
+    own = _own_history(tx, run, ids)
     return ScoringInputs(
         history=Books(
-            pl.concat([invoices, *(books.invoices for books in own)]),
-            pl.concat([lines, *(books.lines for books in own)]),
+            pl.concat([invoices, own.invoices]),
+            pl.concat([lines, INVOICE_LINES.conform(own.lines)]),
         ),
         drafts=Books(),
-        customers=pl.concat([CUSTOMERS.empty(), *named]),
+        customers=customers_named(tx, ids),
         credit_notes=credited,
         usage_days=facts.earlier_days.join(chosen, on="customer_id", how="semi"),
     )
 
 
-def _blocks(customers: list[str], invoices: int) -> list[list[str]]:
-    """Evenly spread runs of neighbours: few range reads, customers of every age."""
-    if invoices <= REFERENCE_ROWS or len(customers) <= REFERENCE_BLOCKS:
-        return [customers] if customers else []
-    wanted = max(len(customers) * REFERENCE_ROWS // invoices, REFERENCE_BLOCKS)
-    size, step = wanted // REFERENCE_BLOCKS, len(customers) // REFERENCE_BLOCKS
-    return [customers[n * step : n * step + size] for n in range(REFERENCE_BLOCKS)]
+def _chosen(customers: list[str], invoices: int) -> pl.DataFrame:
+    """Enough customers for ``REFERENCE_ROWS`` invoices, by the hash of their id.
+
+    Neighbours, or every tenth, may all be of one kind: numbers are often given by segment.
+    """
+    share = min(1.0, REFERENCE_ROWS / max(invoices, 1))
+    frame = pl.DataFrame({"customer_id": pl.Series(customers, dtype=pl.String)})
+    return frame.filter(pl.col("customer_id").hash(_SEED) % _SLICES < int(share * _SLICES))
 
 
 def _frames(facts: Facts) -> list[pl.DataFrame]:
@@ -274,7 +274,6 @@ def gather(tx: Tx, run: Run, members: list[str], facts: Facts, norms: Norms | No
         )
     period = month_period(run.period)
     first, last = (members[0], members[-1]) if members else ("", "")
-    history = _history(tx, run, facts, first, last)
     return ShardInputs(
         period=period,
         as_of_at=run.as_of_at,
@@ -288,7 +287,7 @@ def gather(tx: Tx, run: Run, members: list[str], facts: Facts, norms: Norms | No
         events=facts.events,
         late_sources=facts.late_sources,
         earlier_days=facts.earlier_days,
-        history=history,
+        history=_history(tx, run, facts, members),
         payments=facts.payments,
         credit_notes=facts.credit_notes,
         norms=norms,
@@ -312,23 +311,24 @@ def _billing(shared: dict[str, pl.DataFrame], owned: dict[str, pl.DataFrame]) ->
     )
 
 
-def _history(tx: Tx, run: Run, facts: Facts, first: str, last: str, *, past: bool = True) -> Books:
-    """Invoices of the former engine from the lake (``past``) and our own from the database."""
-    before: date = run.as_of_at.date() + timedelta(days=1)
-    since_on = month_period(run.period).start_on - SLACK
-    own = own_history(
-        tx,
-        first=first,
-        last=last,
-        issued_before=before,
-        since_on=since_on,
-        # What this period issued already is no history of it: a later run would see duplicates.
-        period_before_on=month_period(run.period).start_on,
-    )
-    own_lines = INVOICE_LINES.conform(gate_lines(own.lines))
-    if not past:
-        return Books(own.invoices, own_lines)
+def _history(tx: Tx, run: Run, facts: Facts, members: list[str]) -> Books:
+    """Invoices of the former engine from the lake and our own from the database."""
+    own = _own_history(tx, run, members)
     return Books(
         invoices=pl.concat([facts.invoices, own.invoices]),
-        lines=pl.concat([facts.invoice_lines, own_lines]),
+        lines=pl.concat([facts.invoice_lines, own.lines]),
     )
+
+
+def _own_history(tx: Tx, run: Run, customers: list[str]) -> Books:
+    """What we issued to some customers for earlier periods, in the shape of the gate."""
+    start_on = month_period(run.period).start_on
+    own = own_history(
+        tx,
+        customers,
+        issued_before=run.as_of_at.date() + timedelta(days=1),
+        since_on=start_on - SLACK,
+        # What this period issued already is no history of it: a later run would see duplicates.
+        period_before_on=start_on,
+    )
+    return Books(own.invoices, INVOICE_LINES.conform(gate_lines(own.lines)))

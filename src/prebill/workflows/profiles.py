@@ -26,7 +26,6 @@ KEPT: Final = timedelta(days=LOOK_BACK_DAYS + 120)
 SAMPLE_CUSTOMERS: Final = 120
 #: A customer of the sample has this much history.
 SAMPLE_INVOICES: Final = 4
-_LAST_KEY: Final = "\U0010ffff"
 
 
 def is_stale(opened: Installation) -> bool:
@@ -43,8 +42,7 @@ def prepare_profiles(opened: Installation) -> int:
         batches = {frame.name: named_batches(tx, frame.name) for frame in FRAMES}
         own = own_history(
             tx,
-            first="",
-            last=_LAST_KEY,
+            None,
             issued_before=datetime.now(UTC).date() + timedelta(days=2),
             since_on=date.min,
         )

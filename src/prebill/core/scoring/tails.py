@@ -88,7 +88,7 @@ class Sample:
         """Distinct values and the share of the past at least as large as each."""
         levels, first = np.unique(self.values, return_index=True)
         count = len(self.values)
-        share: Values = (count - first + 0.5) / (count + 0.5)
+        share = np.asarray((count - first + 0.5) / (count + 0.5), dtype=np.float64)
         return levels, share
 
     @cached_property

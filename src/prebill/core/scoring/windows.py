@@ -4,6 +4,7 @@ Matrices of the latest values (newest first, NaN where there is none) and robust
 their rows. Values of the key's own day are never in them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -139,10 +140,19 @@ def row_deviation(values: Matrix, center: Matrix) -> Matrix:
     return MAD_TO_DEVIATION * row_median(np.abs(values - center[:, None]))
 
 
-def trailing_median(
-    frame: pl.DataFrame, column: str, *, days: int = PORTFOLIO_DAYS, least: int = PORTFOLIO_ROWS
+def trailing_median(frame: pl.DataFrame, column: str, *, least: int = PORTFOLIO_ROWS) -> Matrix:
+    """Median over everybody's rows of the last weeks; see :func:`trailing`."""
+    return trailing(frame, column, _median, least=least)
+
+
+def trailing(
+    frame: pl.DataFrame,
+    column: str,
+    statistic: Callable[[Matrix], float],
+    *,
+    least: int = PORTFOLIO_ROWS,
 ) -> Matrix:
-    """Median of a column over everybody's rows of the last days, the row's own day included.
+    """A statistic of a column over everybody's rows of the last ``PORTFOLIO_DAYS``.
 
     Parameters
     ----------
@@ -150,10 +160,10 @@ def trailing_median(
         ``issued_on`` and ``column``; any order.
     column : str
         Numeric; null and NaN do not count.
-    days : int
-        Length of the window, which ends with the row's own day.
+    statistic : callable
+        What is wanted of the values of a window, which ends with the row's own day.
     least : int
-        With fewer values the median is NaN.
+        With fewer values the answer is NaN.
     """
     days_of_rows = frame["issued_on"].cast(pl.Int32).to_numpy()
     values = frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
@@ -161,10 +171,30 @@ def trailing_median(
     order = np.argsort(days_of_rows[is_known], kind="stable")
     sorted_days, sorted_values = days_of_rows[is_known][order], values[is_known][order]
     unique_days, place = np.unique(days_of_rows, return_inverse=True)
-    starts = np.searchsorted(sorted_days, unique_days - days, side="right")
+    starts = np.searchsorted(sorted_days, unique_days - PORTFOLIO_DAYS, side="right")
     ends = np.searchsorted(sorted_days, unique_days, side="right")
-    medians = [  # one round a calendar day, never one an invoice
-        np.median(sorted_values[start:end]) if end - start >= least else np.nan
+    found = [  # one round a calendar day, never one an invoice
+        statistic(sorted_values[start:end]) if end - start >= least else np.nan
         for start, end in zip(starts, ends, strict=True)
     ]
-    return np.array(medians, dtype=np.float64)[place]
+    return np.array(found, dtype=np.float64)[place]
+
+
+def middle_mean(values: Matrix) -> float:
+    """Mean of the middle nine tenths: unlike a median it does not jump between two modes.
+
+    Examples
+    --------
+    >>> middle_mean(np.array([1.0, 2.0, 3.0, 1000.0, -1000.0]))
+    2.0
+    """
+    cut = -(-len(values) // 20)
+    return (
+        float(np.sort(values)[cut : len(values) - cut].mean())
+        if len(values) > 2 * cut
+        else (float(values.mean()))
+    )
+
+
+def _median(values: Matrix) -> float:
+    return float(np.median(values))

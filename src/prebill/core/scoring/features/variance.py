@@ -11,11 +11,13 @@ import polars as pl
 
 from prebill.core.scoring.frames import DAY, Books
 from prebill.core.scoring.windows import (
-    MAD_TO_DEVIATION,
+    PORTFOLIO_ROWS,
     Matrix,
     latest_values,
+    middle_mean,
     row_deviation,
     row_median,
+    trailing,
     trailing_median,
 )
 
@@ -42,7 +44,7 @@ FEATURES: Final[dict[str, str]] = {
     "total_step": "log total less the previous invoice's, less the portfolio's move",
     "total_beyond": "log distance outside the range of the last 8; 0 inside",
     "total_season": "the same month last year instead of the last 8; the ratio where none is known",
-    "total_peers": "log total less the portfolio's median, in robust deviations",
+    "total_peers": "log total less the portfolio's mean, in mean distances from it",
     "units_ratio": "units instead of total",
     "units_z": "units instead of total",
     "lines_ratio": "number of lines instead of total",
@@ -191,11 +193,6 @@ def features(frame: pl.DataFrame, recent: pl.DataFrame | None = None) -> pl.Data
     own = slice(pool.height - frame.height, None)
     moves = {name: np.nan_to_num(trailing_median(pool, f"{name}_raw")) for name in MEASURES}
     parts = [_against_own(frame, pool, name, moves[name][own]) for name in MEASURES]
-    typical = trailing_median(pool, "total")
-    distance = pool.select("issued_on", distance=(pl.col("total") - pl.Series(typical)).abs())
-    spread = np.maximum(
-        trailing_median(distance, "distance")[own] * MAD_TO_DEVIATION, LEAST_DEVIATION
-    )
     season_move = np.nan_to_num(trailing_median(pool, "total_season_raw"))[own]
     frame = pl.concat([frame, *parts], how="horizontal").with_columns(
         season=(pl.col("total_season_raw") - pl.Series(season_move)).fill_nan(None)
@@ -206,9 +203,7 @@ def features(frame: pl.DataFrame, recent: pl.DataFrame | None = None) -> pl.Data
         "known",
         *[pl.col(name).fill_nan(None) for name in FEATURES if name in frame.columns],
         total_season=pl.when(is_seasonal).then("season").otherwise("total_ratio").fill_nan(None),
-        total_peers=((pl.col("total") - pl.Series(typical[own])) / pl.Series(spread)).fill_nan(
-            None
-        ),
+        total_peers=_peers(frame, recent),
         gap_ratio=(pl.col("gap") - pl.col("gap_center").log1p()).fill_nan(None),
         largest_share=(pl.col("share") - pl.col("share_center")).fill_nan(None),
         total_center=pl.col("total_center").fill_nan(None),
@@ -241,6 +236,28 @@ def _against_own(frame: pl.DataFrame, pool: pl.DataFrame, name: str, move: Matri
             f"{name}_beyond": above - below,
         }
     )
+
+
+def _peers(frame: pl.DataFrame, recent: pl.DataFrame | None) -> pl.Series:
+    """Distance of the total from everybody's ordinary one, in everybody's mean distances.
+
+    A shard's customers may all be small or large, so the company's latest invoices say what is
+    ordinary where they are known.
+    """
+    total = frame["total"].to_numpy()
+    if recent is None:
+        typical = trailing(frame, "total", middle_mean)
+        distance = frame.select("issued_on", distance=pl.Series(np.abs(total - typical)))
+        spread = trailing(distance, "distance", middle_mean)
+    elif recent.height < PORTFOLIO_ROWS:
+        return pl.Series("total_peers", [None] * frame.height, dtype=pl.Float64)
+    else:
+        known = recent["total"].to_numpy()
+        center = middle_mean(known)
+        typical = np.full(total.shape, center)
+        spread = np.full(total.shape, middle_mean(np.abs(known - center)))
+    distances = (total - typical) / np.maximum(spread, LEAST_DEVIATION)
+    return pl.Series("total_peers", distances).fill_nan(None)
 
 
 def _last_year(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
