@@ -109,9 +109,9 @@ def test_upgrade_keeps_cases_verdicts_and_deliveries(empty: Store) -> None:
     add(empty, ("outbox", delivery | {"delivery_id": "gate:1", "document_id": None}))
     with pytest.raises(ConflictError):  # what refers to what is as it was
         add(empty, ("verdicts", verdict(verdict_id="v2", case_id="none")))
+    add(empty, ("verdicts", verdict(verdict_id="v2", case_id="c2", verdict="correct")))
+    add(empty, ("cases", case(case_id="c3")))
     with pytest.raises(ConflictError, match="may not release"):
-        add(empty, ("verdicts", verdict(verdict_id="v2", case_id="c2", verdict="correct")))
-        add(empty, ("cases", case(case_id="c3")))
         add(empty, ("verdicts", verdict(verdict_id="v3", case_id="c3")))
 
 
