@@ -181,7 +181,10 @@ class CasePage:
     lock_version: int
     release_reasons: tuple[Option, ...]
     error_reasons: tuple[Option, ...]
-    is_gap: bool
+    release_label: str
+    reject_label: str
+    #: Where to correct it, if not here; empty: the forms of ``corrections`` do it.
+    correct_elsewhere: str
     corrections: Corrections
     currency: str
     notice: str

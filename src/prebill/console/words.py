@@ -166,6 +166,19 @@ def phrase(code: str) -> str:
     return code.replace("_", " ")
 
 
+def engine(system: str | None) -> str:
+    """Write the name of another billing engine.
+
+    Examples
+    --------
+    >>> engine("stripe"), engine("hook")
+    ('Stripe', 'the engine that drafted it')
+    """
+    if not system or system == "hook":
+        return "the engine that drafted it"
+    return system[:1].upper() + system[1:]
+
+
 def counted(number: int, thing: str, things: str = "") -> str:
     """Write a number with its noun.
 

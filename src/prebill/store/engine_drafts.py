@@ -135,6 +135,15 @@ def undelivered(tx: Tx, draft_ids: Sequence[str]) -> list[Row]:
     )
 
 
+def told_of(tx: Tx, draft_id: str) -> list[Row]:
+    """Return what the engine was told of a draft, or is still to hear, oldest first."""
+    return tx.rows(
+        "SELECT delivery_id, channel, payload, status, attempts, delivered_at, next_attempt_at, "
+        "last_error FROM outbox WHERE draft_id = :id ORDER BY next_attempt_at, delivery_id",
+        {"id": draft_id},
+    )
+
+
 def linked_customers(tx: Tx, external_ids: Sequence[str]) -> dict[str, str]:
     """Return our customer of each of the engine's, where the two are linked."""
     rows = tx.rows(

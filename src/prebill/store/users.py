@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import IntEnum
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -268,6 +268,12 @@ def authenticate_secret(tx: Tx, system: str, secret: str) -> Actor:
         )
         raise UnauthenticatedError(message, system=system)
     return _actor(row)
+
+
+def secret_ends_on(tx: Tx, system: str, secret: str) -> date:
+    """Return the day on which the binding of a system's secret ends."""
+    bound = tx.get("tokens", digest=_secret_digest(system, secret))
+    return date.fromisoformat(bound["expires_at"][:10])
 
 
 def _holder(tx: Tx, digest: str) -> dict[str, object] | None:
