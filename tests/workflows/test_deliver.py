@@ -73,9 +73,10 @@ def test_a_webhook_gets_every_document_signed(opened: Installation) -> None:
         done = deliver_due(hooked(opened, receiver))
     assert done.delivered == 4
     got = receiver.requests[0]
-    timestamp = int(got.headers["Prebill-Timestamp"])
-    assert got.headers["Prebill-Signature"] == signature(SECRET, timestamp, got.body)
-    assert got.headers["Prebill-Delivery"] == outbox(opened)[0]["delivery_id"]
+    name = outbox(opened)[0]["delivery_id"]
+    timestamp = int(got.headers["webhook-timestamp"])
+    assert got.headers["webhook-signature"] == signature(SECRET, name, timestamp, got.body)
+    assert got.headers["webhook-id"] == name
 
 
 def test_an_answer_that_may_mend_is_retried_later_under_the_same_id(opened: Installation) -> None:
@@ -85,7 +86,7 @@ def test_an_answer_that_may_mend_is_retried_later_under_the_same_id(opened: Inst
         assert (first.delivered, first.postponed) == (3, 1)
         assert deliver_due(used, clock=lambda: NOW).delivered == 0
         assert deliver_due(used, clock=lambda: NOW + timedelta(minutes=1)).delivered == 1
-    ids = [one.headers["Prebill-Delivery"] for one in receiver.requests]
+    ids = [one.headers["webhook-id"] for one in receiver.requests]
     assert len(ids) == 5
     assert len(set(ids)) == 4
     assert {row["status"] for row in outbox(opened)} == {"delivered"}
