@@ -119,7 +119,7 @@ def _draft_facts(case: Row) -> list[Fact]:
 def _engine_facts(tx: Tx, case: Row) -> list[Fact]:
     """The draft of another engine, and what that engine was told."""
     return [
-        Fact("Drafted by", words.engine(case["system"])),
+        Fact("Drafted by", words.engine_name(case["system"])),
         Fact("Invoice", case["draft_id"]),
         Fact("Period", words.span(case["period_start_on"], case["period_end_on"])),
         Fact("Issue date, due", f"{words.day(case['issued_on'])}, {words.day(case['due_on'])}"),
@@ -135,6 +135,8 @@ def _told(row: Row) -> Fact:
     name = f"Told: {action}"
     if row["status"] == "delivered":
         return Fact(name, words.instant(row["delivered_at"]))
+    if row["status"] == "pending" and not row["attempts"]:
+        return Fact(name, "waits for the worker")
     tries = words.counted(row["attempts"], "attempt")
     error = f": {row['last_error']}" if row["last_error"] else ""
     return Fact(name, f"{row['status']}, {tries}{error}")

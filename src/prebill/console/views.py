@@ -89,6 +89,8 @@ class QueueRow:
     customer: str
     draft_id: str
     period: str
+    #: Another engine; empty: Prebill itself.
+    drafted_by: str
     reason: str
     billed: str
     expected_loss: str

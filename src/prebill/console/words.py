@@ -166,17 +166,28 @@ def phrase(code: str) -> str:
     return code.replace("_", " ")
 
 
-def engine(system: str | None) -> str:
-    """Write the name of another billing engine.
+def engine_name(system: str | None) -> str:
+    """Write which engine drafted; nothing for Prebill itself.
 
     Examples
     --------
-    >>> engine("stripe"), engine("hook")
+    >>> engine_name("stripe"), engine_name("hook"), engine_name(None)
+    ('Stripe', 'another engine', '')
+    """
+    if system == "hook":
+        return "another engine"
+    return (system or "").capitalize()
+
+
+def the_engine(system: str | None) -> str:
+    """Write which engine drafted, inside a sentence about it.
+
+    Examples
+    --------
+    >>> the_engine("stripe"), the_engine("hook")
     ('Stripe', 'the engine that drafted it')
     """
-    if not system or system == "hook":
-        return "the engine that drafted it"
-    return system[:1].upper() + system[1:]
+    return "the engine that drafted it" if system == "hook" else engine_name(system)
 
 
 def counted(number: int, thing: str, things: str = "") -> str:

@@ -123,7 +123,7 @@ def _buttons(case: dict[str, Any]) -> _Buttons:
             "period again.",
         )
     if case["kind"] == "gate":
-        engine = words.engine(case["system"])
+        engine = words.the_engine(case["system"])
         return _Buttons(
             correct_elsewhere=f"A correction is made in {engine}: the changed draft is scored "
             "again as a new version, and this case lapses."
@@ -133,7 +133,7 @@ def _buttons(case: dict[str, Any]) -> _Buttons:
 
 def _notice(name: str, case: dict[str, Any]) -> str:
     if case["kind"] == "gate" and name in _GATE_NOTICES:
-        engine = words.engine(case["system"])
+        engine = words.the_engine(case["system"])
         return _GATE_NOTICES[name].format(engine=f"{engine[:1].upper()}{engine[1:]}")
     return _NOTICES.get(name, "")
 
@@ -188,7 +188,7 @@ def _verdict_facts(case: dict[str, Any]) -> tuple[Fact, ...]:
         Fact("Decide by", words.instant(case["due_at"])),
     ]
     if case["kind"] == "gate":
-        facts.append(Fact("Drafted by", words.engine(case["system"])))
+        facts.append(Fact("Drafted by", words.engine_name(case["system"])))
     if case["p_error_basis"] == "prior":
         facts.append(Fact("Likelihood", "from the policy's prior"))
     return tuple(facts)
