@@ -239,6 +239,17 @@ def test_event_is_not_acknowledged_while_stripe_can_not_be_told(hook: Hooked) ->
     assert len(rows(hook.served, "SELECT * FROM cases WHERE kind = 'gate'")) == 1
 
 
+def test_refusal_of_stripe_is_tried_again_when_the_event_comes_again(hook: Hooked) -> None:
+    hook.stripe.add(draft(times=10))
+    hook.stripe.failures[("POST", "in_8")] = [403]
+    refused = hook.event("invoice.created", draft(times=10))
+    assert refused.status_code == 503
+    assert "refused the API key" in refused.json()["detail"]
+    assert hook.told()[0][1] == "failed"
+    assert hook.event("invoice.created", draft(times=10)).status_code == 200  # the key is mended
+    assert hook.stripe.invoices["in_8"]["auto_advance"] is False
+
+
 def test_stripe_away_while_reading_stores_nothing(hook_sqlite: Hooked) -> None:
     hook = hook_sqlite
     hook.stripe.add(draft())

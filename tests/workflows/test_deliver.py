@@ -3,9 +3,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from prebill.bootstrap import Installation
+from prebill.cli import app
 from prebill.connectors.notify.webhook import signature
+from prebill.core.errors import ConflictError
 from prebill.settings import Settings
 from prebill.workflows import deliver
 from prebill.workflows.deliver import deliver_due
@@ -100,6 +103,24 @@ def test_a_refusal_is_a_work_item_and_not_retried(opened: Installation) -> None:
     assert len(receiver.requests) == 4
     failed = [row for row in outbox(opened) if row["status"] == "failed"]
     assert "422" in str(failed[0]["last_error"])
+
+
+def test_a_failed_delivery_is_listed_and_tried_again_by_a_command(
+    opened: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREBILL_DATABASE_URL", opened.settings.database_url)
+    with receiving(statuses=[422, 200]) as receiver:
+        used = hooked(opened, receiver)
+        assert deliver_due(used, clock=lambda: NOW).failed == 1
+        (failed,) = [row for row in outbox(opened) if row["status"] == "failed"]
+        name = str(failed["delivery_id"])
+        listed = CliRunner().invoke(app, ["delivery", "list"])
+        assert name in listed.output
+        assert "refused with 422" in listed.output
+        assert CliRunner().invoke(app, ["delivery", "retry", name]).exit_code == 0
+        assert deliver_due(used).delivered == 1
+    again = CliRunner().invoke(app, ["delivery", "retry", name])
+    assert isinstance(again.exception, ConflictError)
 
 
 def test_no_answer_is_retried(opened: Installation) -> None:

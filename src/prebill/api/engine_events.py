@@ -41,6 +41,7 @@ def receive(served: Services, engine: Engine, event: Event, actor: Actor) -> dic
     with served.store.transaction() as tx:
         for draft_id, status in reading.gone.items():
             gate_cases.withdraw(tx, draft_id, status, actor.user_id)
+        drafts.retry_failed_decisions(tx, [one["invoice_id"] for one in decisions])
         for one in decisions:
             name = one["invoice_id"]
             if name in reading.advancing and one["state"] in STOPPED:

@@ -91,7 +91,7 @@ def _of_database(settings: "Settings") -> list[Note]:
         text = f"{waiting:,} rows wait: `prebill quarantine list`"
         notes.append(Note("note", "quarantine", text))
     if failed:
-        notes.append(Note("missing", "deliveries", f"{failed:,} failed: a person must look"))
+        notes.append(Note("missing", "deliveries", f"{failed:,} failed: `prebill delivery list`"))
     return notes
 
 

@@ -115,6 +115,15 @@ def lapse_deliveries(tx: Tx, draft_ids: Sequence[str]) -> None:
     )
 
 
+def retry_failed_decisions(tx: Tx, draft_ids: Sequence[str]) -> None:
+    """Try again what had failed for good: the engine asks once more."""
+    tx.execute(
+        "UPDATE outbox SET status = 'pending', next_attempt_at = :now WHERE status = 'failed' "
+        f"AND draft_id IN {listed(tx, 'ids')}",
+        {"ids": canonical_json(list(draft_ids)), "now": now_text()},
+    )
+
+
 def repeat_last_delivery(tx: Tx, draft_id: str) -> int:
     """Deliver the last decision on a draft once more: the engine has lost it."""
     return tx.execute(

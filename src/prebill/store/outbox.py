@@ -79,6 +79,14 @@ def record_outcomes(tx: Tx, outcomes: Sequence[Outcome]) -> list[str]:
     return lapsed
 
 
+def failed_deliveries(tx: Tx) -> list[Row]:
+    """Return the deliveries that need a person, with their last error."""
+    return tx.rows(
+        "SELECT delivery_id, channel, attempts, last_error FROM outbox WHERE status = 'failed' "
+        "ORDER BY delivery_id"
+    )
+
+
 def retry_failed(tx: Tx, delivery_id: str, now_at: datetime) -> None:
     """Put a failed delivery back after a person mended its cause.
 
