@@ -11,8 +11,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from prebill.core.errors import InputError, StorageError
 
@@ -26,6 +26,15 @@ def _beside(name: str) -> Path:
     """A folder of the repository, else the one of that name in the working folder."""
     inside = _REPOSITORY / name
     return inside if inside.is_dir() else Path(name)
+
+
+class EngineSettings(BaseModel):
+    """One engine: where it hears decisions, and the secret that signs both ways."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+    secret: SecretStr
 
 
 class Settings(BaseSettings):
@@ -51,6 +60,12 @@ class Settings(BaseSettings):
     delivery_dir: Path = Path()
     webhook_url: str | None = None
     webhook_secret: SecretStr | None = None
+    #: Stripe Billing: its key, the secret of the webhook endpoint, and where its API is.
+    stripe_api_key: SecretStr | None = None
+    stripe_webhook_secret: SecretStr | None = None
+    stripe_api_url: str = "https://api.stripe.com"
+    #: Other engines that send signed webhooks: JSON object, name → {"url": …, "secret": …}.
+    engines: dict[str, EngineSettings] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -86,6 +101,9 @@ class Settings(BaseSettings):
             names = ", ".join(".".join(map(str, e["loc"])) or "settings" for e in error.errors())
             message = f"wrong settings: {names}; see the PREBILL_ variables in docs/operations.md"
             raise InputError(message, settings=names) from None
+        except SettingsError:
+            message = "wrong settings: PREBILL_ENGINES is no JSON object; see docs/gate.md"
+            raise InputError(message, settings="engines") from None
 
     @property
     def audit_heads_path(self) -> Path:

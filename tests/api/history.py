@@ -11,7 +11,8 @@ from prebill.lake import Lake
 from prebill.store.engine import Store
 from prebill.store.lake_index import record_batch
 
-MONTHS = [add_months(date(2025, 10, 1), number) for number in range(12)]
+START = date(2025, 10, 1)
+MONTHS = range(12)
 
 
 def customer_name(number: int) -> str:
@@ -23,9 +24,9 @@ def amount_minor(number: int, month: int) -> int:
     return 10_000 + 731 * number + (number * 37 + month * 53) % 997
 
 
-def invoice(number: int, month: int, *, times: int = 1) -> dict[str, object]:
-    """An invoice as the hook gets it."""
-    issued_on = add_months(MONTHS[0], month + 1)
+def invoice(number: int, month: int, *, times: int = 1, start: date = START) -> dict[str, object]:
+    """An invoice as the hook gets it; month 12 is the first one that is not history."""
+    issued_on = add_months(start, month + 1)
     total = times * amount_minor(number, month)
     return {
         "invoice_id": f"INV-{issued_on:%Y%m}-{number:05}",
@@ -54,9 +55,9 @@ def line_of(one: dict[str, object]) -> dict[str, object]:
     }
 
 
-def add_history(store: Store, lake: Lake, *, customers: int = 120) -> None:
+def add_history(store: Store, lake: Lake, *, customers: int = 120, start: date = START) -> None:
     """Write the year before into the lake, paid after five weeks."""
-    past = [invoice(n, m) for n in range(1, customers + 1) for m in range(len(MONTHS))]
+    past = [invoice(n, m, start=start) for n in range(1, customers + 1) for m in MONTHS]
     days = {name: pl.col(name).str.to_date() for name in ("issued_on", "due_on")}
     days |= {name: pl.col(name).str.to_date() for name in ("period_start_on", "period_end_on")}
     invoices = pl.DataFrame(past).with_columns(**days)

@@ -20,6 +20,8 @@ NEEDED = {
     ("GET", "/v1/cases/{case_id:path}"): Role.VIEWER,
     ("POST", "/v1/cases/{case_id:path}:{kind}"): Role.REVIEWER,
 }
+#: Opened by the signature of a secret that is bound to a user; a token opens none of them.
+SIGNED = {("POST", "/v1/webhooks/{system}")}
 CLOSED = {route: role for route, role in NEEDED.items() if role is not None}
 
 
@@ -31,7 +33,16 @@ def concrete(template: str) -> str:
 def test_every_route_is_listed() -> None:
     routes = [route for router in ROUTERS for route in router.routes]
     found = {(m, r.path) for r in routes if isinstance(r, APIRoute) for m in r.methods}
-    assert found == set(NEEDED)
+    assert found == set(NEEDED) | SIGNED
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+@pytest.mark.parametrize(("method", "template"), SIGNED, ids=" ".join)
+def test_no_token_stands_for_a_signature(
+    served_once: Served, method: str, template: str, role: Role | None
+) -> None:
+    answer = served_once.send(method, template.format(system="stripe"), role, json={})
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
 
 
 @pytest.mark.parametrize(("method", "template"), CLOSED, ids=" ".join)

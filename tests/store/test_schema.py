@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 
-from prebill.core.errors import StorageError
+from prebill.core.errors import ConflictError, StorageError
 from prebill.core.schemas import INBOUND, Frame
 from prebill.store.engine import SCHEMA_REVISION, Store
 from prebill.store.reference import LAKE_FRAMES
 from prebill.store.schema import upgrade
 from prebill.store.tables import metadata, schema_of
 from tests.servers import Postgresql
+from tests.store.test_rules import add, case, document, verdict
 
 #: Everything that the engine itself knows about tables, constraints, indexes and triggers.
 CATALOG = {
@@ -76,6 +79,40 @@ def test_upgrade_again_changes_nothing(empty: Store) -> None:
     assert upgrade(empty).before == SCHEMA_REVISION
     with empty.read() as tx:
         assert tx.get("workers", worker_id="w")
+
+
+def migrate_to(store: Store, revision: str) -> None:
+    """Stop at a revision of the past, as an older program left it."""
+    config = Config()
+    config.set_main_option("script_location", "prebill.store:migrations")
+    store.create_place()
+    with store.transaction() as tx:
+        config.attributes["connection"] = tx.connection
+        command.upgrade(config, revision)
+
+
+def test_upgrade_keeps_cases_verdicts_and_deliveries(empty: Store) -> None:
+    migrate_to(empty, "0001")
+    delivery = {"delivery_id": "i1:files", "document_id": "i1", "channel": "files"}
+    delivery |= {"payload": "{}", "status": "pending", "attempts": 2, "next_attempt_at": "x"}
+    add(empty, ("cases", case()), ("verdicts", verdict()), ("documents", document()))
+    add(empty, ("outbox", delivery))
+    tables = ("cases", "verdicts", "outbox")
+    with empty.read() as tx:
+        before = [tx.rows(f"SELECT * FROM {table}") for table in tables]
+    assert upgrade(empty).before == "0001"
+    with empty.read() as tx:
+        after = [tx.rows(f"SELECT * FROM {table}") for table in tables]
+    before[2] = [row | {"draft_id": None} for row in before[2]]
+    assert before == after
+    add(empty, ("cases", case(case_id="c2", kind="gate")))
+    add(empty, ("outbox", delivery | {"delivery_id": "gate:1", "document_id": None}))
+    with pytest.raises(ConflictError):  # what refers to what is as it was
+        add(empty, ("verdicts", verdict(verdict_id="v2", case_id="none")))
+    add(empty, ("verdicts", verdict(verdict_id="v2", case_id="c2", verdict="correct")))
+    add(empty, ("cases", case(case_id="c3")))
+    with pytest.raises(ConflictError, match="may not release"):
+        add(empty, ("verdicts", verdict(verdict_id="v3", case_id="c3")))
 
 
 def test_newer_database_is_left_alone(empty: Store) -> None:

@@ -3,9 +3,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from prebill.bootstrap import Installation
+from prebill.cli import app
 from prebill.connectors.notify.webhook import signature
+from prebill.core.errors import ConflictError
 from prebill.settings import Settings
 from prebill.workflows import deliver
 from prebill.workflows.deliver import deliver_due
@@ -73,9 +76,10 @@ def test_a_webhook_gets_every_document_signed(opened: Installation) -> None:
         done = deliver_due(hooked(opened, receiver))
     assert done.delivered == 4
     got = receiver.requests[0]
-    timestamp = int(got.headers["Prebill-Timestamp"])
-    assert got.headers["Prebill-Signature"] == signature(SECRET, timestamp, got.body)
-    assert got.headers["Prebill-Delivery"] == outbox(opened)[0]["delivery_id"]
+    name = outbox(opened)[0]["delivery_id"]
+    timestamp = int(got.headers["webhook-timestamp"])
+    assert got.headers["webhook-signature"] == signature(SECRET, name, timestamp, got.body)
+    assert got.headers["webhook-id"] == name
 
 
 def test_an_answer_that_may_mend_is_retried_later_under_the_same_id(opened: Installation) -> None:
@@ -85,7 +89,7 @@ def test_an_answer_that_may_mend_is_retried_later_under_the_same_id(opened: Inst
         assert (first.delivered, first.postponed) == (3, 1)
         assert deliver_due(used, clock=lambda: NOW).delivered == 0
         assert deliver_due(used, clock=lambda: NOW + timedelta(minutes=1)).delivered == 1
-    ids = [one.headers["Prebill-Delivery"] for one in receiver.requests]
+    ids = [one.headers["webhook-id"] for one in receiver.requests]
     assert len(ids) == 5
     assert len(set(ids)) == 4
     assert {row["status"] for row in outbox(opened)} == {"delivered"}
@@ -99,6 +103,24 @@ def test_a_refusal_is_a_work_item_and_not_retried(opened: Installation) -> None:
     assert len(receiver.requests) == 4
     failed = [row for row in outbox(opened) if row["status"] == "failed"]
     assert "422" in str(failed[0]["last_error"])
+
+
+def test_a_failed_delivery_is_listed_and_tried_again_by_a_command(
+    opened: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREBILL_DATABASE_URL", opened.settings.database_url)
+    with receiving(statuses=[422, 200]) as receiver:
+        used = hooked(opened, receiver)
+        assert deliver_due(used, clock=lambda: NOW).failed == 1
+        (failed,) = [row for row in outbox(opened) if row["status"] == "failed"]
+        name = str(failed["delivery_id"])
+        listed = CliRunner().invoke(app, ["delivery", "list"])
+        assert name in listed.output
+        assert "refused with 422" in listed.output
+        assert CliRunner().invoke(app, ["delivery", "retry", name]).exit_code == 0
+        assert deliver_due(used).delivered == 1
+    again = CliRunner().invoke(app, ["delivery", "retry", name])
+    assert isinstance(again.exception, ConflictError)
 
 
 def test_no_answer_is_retried(opened: Installation) -> None:

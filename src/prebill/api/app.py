@@ -33,12 +33,13 @@ PROGRAM_PATHS: Final = ("/v1/", "/metrics", "/healthz", "/readyz", "/static/")
 
 def create_app(installation: Installation) -> FastAPI:
     """Build the app that serves an installation; it closes it at the end."""
+    services = Services(installation)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with refreshing(installation):
             yield
-        installation.close()
+        services.close()
 
     app = FastAPI(
         title="Prebill",
@@ -49,7 +50,7 @@ def create_app(installation: Installation) -> FastAPI:
         openapi_url=None,
         lifespan=lifespan,
     )
-    app.state.services = Services(installation)
+    app.state.services = services
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(console_router)

@@ -12,6 +12,7 @@ from prebill.console.throttle import Throttle
 from prebill.store.engine import Store
 
 if TYPE_CHECKING:
+    from prebill.connectors.billing_engines.base import Engine
     from prebill.contracts import Catalog
 
 
@@ -38,6 +39,19 @@ class Services:
         from prebill.contracts import load_catalog
 
         return load_catalog(self.installation.settings.contracts_dir)
+
+    @cached_property
+    def engines(self) -> "dict[str, Engine]":
+        """The billing engines that are set up, opened at first use."""
+        from prebill.connectors.billing_engines.registry import engines_of
+
+        return engines_of(self.installation.settings)
+
+    def close(self) -> None:
+        """Close what was opened here, and the installation."""
+        for engine in self.engines.values() if "engines" in vars(self) else ():
+            engine.close()
+        self.installation.close()
 
     @cached_property
     def secret_key(self) -> str:

@@ -1,7 +1,8 @@
 """Judge invoices of another engine before they are released: gather, score (pure), store.
 
 One prepared profile row a customer stands for the history; the features, models and policy are
-those of every run. Decision and audit entry are one SQL transaction. No DBOS, lake or MLflow here.
+those of every run. Storing is one SQL transaction, see workflows/gate_cases.py. No DBOS, lake or
+MLflow here.
 The sample of the portfolio stands in for all of it: tails of the hook rest on fewer invoices than
 those of a run.
 """
@@ -16,27 +17,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from prebill import audit
 from prebill.bootstrap import Installation, Judges
 from prebill.core.errors import ConflictError, InputError
 from prebill.core.schemas.inbound import INVOICE_LINES, INVOICES
 from prebill.core.schemas.internal import DECISIONS
 from prebill.store.codec import now_text
 from prebill.store.engine import Row, Tx
+from prebill.store.engine_drafts import decided_now
 from prebill.store.profiles import (
     FRAMES,
     MARK,
     PORTFOLIO,
     Facts,
     customers_named,
-    decided_before,
     read_profiles,
     unpacked,
 )
 from prebill.store.users import Actor
+from prebill.workflows.gate_cases import HOOK, Origin, ScoredDrafts, channels_of, store_scored
 
 if TYPE_CHECKING:
     from prebill.contracts import Catalog
+    from prebill.core.policy.model import Policy
     from prebill.core.scoring.scorer import Scored
 
 #: Stands in the decision log where a run's id would.
@@ -65,33 +67,36 @@ class Hook:
     _reference: Reference | None = None
 
     def score(
-        self, catalog: "Catalog", given: dict[str, list[dict[str, Any]]], actor: Actor
+        self,
+        catalog: "Catalog",
+        given: dict[str, list[dict[str, Any]]],
+        actor: Actor,
+        origin: Origin | None = None,
     ) -> list[dict[str, Any]]:
         """Judge and store; the same content gets the decision that it got before.
+
+        ``origin`` says which engine drafted; without it the caller reads the decision here.
 
         Raises
         ------
         InputError
             A row breaks its data contract, or there are too many.
         ConflictError
-            No profile was prepared yet.
+            No profile was prepared yet, or an invoice came from another engine before.
         """
+        origin = origin or Origin(HOOK, channels_of(self.opened.settings, HOOK))
         invoices = _checked(catalog, INVOICES.name, given["invoices"])
         lines = _checked(catalog, INVOICE_LINES.name, given["invoice_lines"])
         versions = _versions(invoices, lines)
         with self.opened.store.read() as tx:
-            known = decided_before(tx, list(versions.items()), RUN_ID)
+            known = decided_now(tx, versions, origin.system)
             if len(known) == len(versions):
                 return [_answer(known[name]) for name in versions]
             inputs = self._gather(tx, invoices)
         scored = self._judged(inputs, invoices, lines)
-        rows = _rows(scored, versions)
+        batch, policy = ScoredDrafts(_rows(scored, versions), invoices, lines), self._policy()
         with self.opened.store.transaction() as tx:
-            tx.insert_rows("decisions", rows, on_conflict="ignore")
-            for row in rows:  # a small batch: at most MAX_INVOICES
-                detail = {"version": row["draft_version"], "action": row["action"]}
-                audit.record(tx, actor.user_id, "invoice.scored", row["draft_id"], detail)
-            stored = decided_before(tx, list(versions.items()), RUN_ID)
+            stored = store_scored(tx, batch, origin, policy, actor.user_id)
         return [_answer(stored[name]) for name in versions]
 
     def _gather(self, tx: Tx, invoices: pl.DataFrame) -> "Past":
@@ -140,6 +145,9 @@ class Hook:
             credit_notes=past.facts["credit_notes"],
         )
         return score(inputs, judges.models, judges.policy)
+
+    def _policy(self) -> "Policy":
+        return self._present_judges().policy
 
     def _present_judges(self) -> Judges:
         with self._lock:
@@ -241,4 +249,6 @@ def _answer(row: Row) -> dict[str, Any]:
         "findings": json.loads(row["findings_json"]),
         "version": row["draft_version"],
         "decided_at": row["decided_at"],
+        "state": row["state"],
+        "case_id": row["case_id"],
     }

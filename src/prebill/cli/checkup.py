@@ -1,14 +1,19 @@
 """What `prebill doctor` looks at: an installation, or a folder of canonical files."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from prebill.connectors.billing_engines.base import Engine
     from prebill.settings import Settings
+    from prebill.store.engine import Tx
 
+#: What ends within this time is said.
+ENDS_SOON_DAYS: Final = 30
 SUFFIXES: Final = (".csv", ".parquet", ".ndjson")
 
 #: File or file.column → what can't be judged without it.
@@ -55,6 +60,7 @@ def of_installation(settings: "Settings") -> list[Note]:
         _of_models(settings),
         _of_policy(settings),
         _of_webhook(settings),
+        *_of_engines(settings),
     ]
 
 
@@ -85,7 +91,7 @@ def _of_database(settings: "Settings") -> list[Note]:
         text = f"{waiting:,} rows wait: `prebill quarantine list`"
         notes.append(Note("note", "quarantine", text))
     if failed:
-        notes.append(Note("missing", "deliveries", f"{failed:,} failed: a person must look"))
+        notes.append(Note("missing", "deliveries", f"{failed:,} failed: `prebill delivery list`"))
     return notes
 
 
@@ -126,6 +132,41 @@ def _of_webhook(settings: "Settings") -> Note:
         text = "PREBILL_WEBHOOK_SECRET is not set: a webhook must be signed"
         return Note("missing", "delivery", text)
     return Note("ok", "delivery", f"files and {settings.webhook_url}")
+
+
+def _of_engines(settings: "Settings") -> list[Note]:
+    """For whom the webhooks of each billing engine act, and what ends soon."""
+    from prebill.connectors.billing_engines.registry import engines_of
+    from prebill.core.errors import PrebillError
+    from prebill.store.engine import Store
+
+    try:
+        engines = engines_of(settings)
+        if not engines:
+            return []
+        with Store.open(settings.database_url) as store, store.read() as tx:
+            return [_of_engine(tx, engine) for engine in engines.values()]
+    except PrebillError as error:
+        return [Note("missing", "engines", str(error))]
+
+
+def _of_engine(tx: "Tx", engine: "Engine") -> Note:
+    from prebill.core.errors import UnauthenticatedError
+    from prebill.store.users import authenticate_secret, secret_ends_on
+
+    manifest = engine.manifest
+    try:
+        actor = authenticate_secret(tx, manifest.system, engine.secret)
+    except UnauthenticatedError as error:
+        return Note("missing", manifest.system, str(error))
+    ends_on = secret_ends_on(tx, manifest.system, engine.secret)
+    text = (
+        f"API {manifest.api_version}, look at it again by {manifest.version_ends_on}; "
+        f"its webhooks act for {actor.name} until {ends_on}"
+    )
+    soon = datetime.now(UTC).date() + timedelta(days=ENDS_SOON_DAYS)
+    state = "ok" if soon < min(ends_on, manifest.version_ends_on) else "note"
+    return Note(state, manifest.system, text)
 
 
 # ── A folder of canonical files ──────────────────────────────────────────────────────────────

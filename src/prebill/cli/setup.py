@@ -134,6 +134,33 @@ def create_token(
     typer.secho(f"token     {token}   (shown once)", bold=True)
 
 
+@token_app.command("bind")
+def bind_secret(
+    system: Annotated[str, typer.Argument(help="stripe, or an engine of PREBILL_ENGINES.")],
+    email: Annotated[str, typer.Argument(help="The user for whom its webhooks act.")],
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it ends.")] = None,
+) -> None:
+    """Let the secret of a billing engine's webhooks, as it is set now, act for a user."""
+    from prebill.connectors.billing_engines.registry import engines_of
+    from prebill.core.errors import InputError
+    from prebill.settings import Settings
+    from prebill.store import users
+
+    settings = Settings.load()
+    engine = engines_of(settings).get(system)
+    if engine is None:
+        message = f"{system} is not set up: see the settings of the gate in docs/gate.md"
+        raise InputError(message, system=system)
+    ends_at = datetime.now(UTC) + timedelta(days=days or engine.manifest.secret_days)
+    with _store(settings) as store, store.transaction() as tx:
+        actor = users.find_user(tx, email)
+        token_id = users.bind_secret(tx, actor.user_id, system, engine.secret, expires_at=ends_at)
+        detail: dict[str, object] = {"user_id": actor.user_id, "system": system}
+        _record(tx, "secret.bound", token_id, detail)
+    typer.echo(f"webhooks of {system} act for {email} until {ends_at:%Y-%m-%d}")
+    typer.echo(f"token id  {token_id}   (`prebill token revoke` ends it; bind a new secret again)")
+
+
 @token_app.command("revoke")
 def revoke_token(token_id: str) -> None:
     """End a token."""

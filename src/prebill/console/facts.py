@@ -14,6 +14,7 @@ from prebill.store.console import (
     terms_of,
 )
 from prebill.store.engine import Tx
+from prebill.store.engine_drafts import told_of
 
 Row = dict[str, Any]
 
@@ -23,7 +24,7 @@ def case_facts(tx: Tx, case: Row) -> tuple[Fact, ...]:
     return (
         *_customer_facts(tx, case),
         *_contract_facts(tx, case),
-        *_draft_facts(case),
+        *(_engine_facts(tx, case) if case["kind"] == "gate" else _draft_facts(case)),
     )
 
 
@@ -113,6 +114,32 @@ def _draft_facts(case: Row) -> list[Fact]:
         Fact("Version", case["draft_version"][:12]),
         Fact("Policy", (case["policy_hash"] or "–")[:12]),
     ]
+
+
+def _engine_facts(tx: Tx, case: Row) -> list[Fact]:
+    """The draft of another engine, and what that engine was told."""
+    return [
+        Fact("Drafted by", words.engine_name(case["system"])),
+        Fact("Invoice", case["draft_id"]),
+        Fact("Period", words.span(case["period_start_on"], case["period_end_on"])),
+        Fact("Issue date, due", f"{words.day(case['issued_on'])}, {words.day(case['due_on'])}"),
+        Fact("Tax", words.money(case["tax_minor"], case["currency"])),
+        Fact("Version", case["draft_version"][:12]),
+        Fact("Policy", (case["policy_hash"] or "–")[:12]),
+        *(_told(row) for row in told_of(tx, case["draft_id"])),
+    ]
+
+
+def _told(row: Row) -> Fact:
+    action = json.loads(row["payload"])["data"]["action"]
+    name = f"Told: {action}"
+    if row["status"] == "delivered":
+        return Fact(name, words.instant(row["delivered_at"]))
+    if row["status"] == "pending" and not row["attempts"]:
+        return Fact(name, "waits for the worker")
+    tries = words.counted(row["attempts"], "attempt")
+    error = f": {row['last_error']}" if row["last_error"] else ""
+    return Fact(name, f"{row['status']}, {tries}{error}")
 
 
 def correction_choices(tx: Tx, case: Row) -> Corrections:

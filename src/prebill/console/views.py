@@ -89,6 +89,8 @@ class QueueRow:
     customer: str
     draft_id: str
     period: str
+    #: Another engine; empty: Prebill itself.
+    drafted_by: str
     reason: str
     billed: str
     expected_loss: str
@@ -181,7 +183,10 @@ class CasePage:
     lock_version: int
     release_reasons: tuple[Option, ...]
     error_reasons: tuple[Option, ...]
-    is_gap: bool
+    release_label: str
+    reject_label: str
+    #: Where to correct it, if not here; empty: the forms of ``corrections`` do it.
+    correct_elsewhere: str
     corrections: Corrections
     currency: str
     notice: str

@@ -166,6 +166,30 @@ def phrase(code: str) -> str:
     return code.replace("_", " ")
 
 
+def engine_name(system: str | None) -> str:
+    """Write which engine drafted; nothing for Prebill itself.
+
+    Examples
+    --------
+    >>> engine_name("stripe"), engine_name("hook"), engine_name(None)
+    ('Stripe', 'another engine', '')
+    """
+    if system == "hook":
+        return "another engine"
+    return (system or "").capitalize()
+
+
+def the_engine(system: str | None) -> str:
+    """Write which engine drafted, inside a sentence about it.
+
+    Examples
+    --------
+    >>> the_engine("stripe"), the_engine("hook")
+    ('Stripe', 'the engine that drafted it')
+    """
+    return "the engine that drafted it" if system == "hook" else engine_name(system)
+
+
 def counted(number: int, thing: str, things: str = "") -> str:
     """Write a number with its noun.
 

@@ -19,12 +19,22 @@ MAX_LIMIT: Final = 200
 _CASE_COLUMNS: Final = """
     c.case_id, c.kind, c.draft_id, c.draft_version, c.action, c.status, c.queue, c.priority,
     c.expected_loss_minor, c.currency, c.lock_version, c.opened_at, c.due_at, c.resolved_by,
-    c.resolved_at, d.customer_id, d.period, d.entity_id, d.total_minor, d.state AS draft_state,
-    k.name AS customer_name, e.p_error, e.direction, e.reasons
+    c.resolved_at, g.system, k.name AS customer_name, e.p_error, e.direction, e.reasons,
+    coalesce(d.customer_id, g.customer_id) AS customer_id,
+    coalesce(d.period, substr(coalesce(g.period_start_on, g.issued_on), 1, 7)) AS period,
+    coalesce(d.entity_id, g.entity_id) AS entity_id,
+    coalesce(d.total_minor, g.total_minor) AS total_minor,
+    coalesce(d.state, g.state) AS draft_state
 """
-_CASE_JOINS: Final = """
+#: A case is on a draft of ours (d), on one of another engine (g), or on a gap: on neither.
+_DRAFT_JOINS: Final = """
     LEFT JOIN drafts d ON d.draft_id = c.draft_id AND d.version = c.draft_version
-    LEFT JOIN customers k ON k.customer_id = d.customer_id
+        AND c.kind = 'draft'
+    LEFT JOIN engine_drafts g ON g.draft_id = c.draft_id AND g.version = c.draft_version
+        AND c.kind = 'gate'
+    LEFT JOIN customers k ON k.customer_id = coalesce(d.customer_id, g.customer_id)
+"""
+_CASE_JOINS: Final = f"""{_DRAFT_JOINS}
     LEFT JOIN decisions e ON e.draft_id = c.draft_id AND e.draft_version = c.draft_version
 """
 
@@ -114,7 +124,7 @@ def _conditions(
         literal = which.search.replace("!", "!!").replace("%", "!%").replace("_", "!_")
         conditions.append(
             "(lower(c.draft_id) LIKE :search ESCAPE '!' OR lower(k.name) LIKE :search ESCAPE '!' "
-            "OR lower(d.customer_id) LIKE :search ESCAPE '!')"
+            "OR lower(coalesce(d.customer_id, g.customer_id)) LIKE :search ESCAPE '!')"
         )
         values["search"] = f"%{literal.lower()}%"
     return conditions, values
@@ -123,14 +133,10 @@ def _conditions(
 def queue_totals(tx: Tx, which: CaseFilter) -> list[Row]:
     """Return how many cases there are and their expected loss, by currency, queue and action."""
     conditions, values = _conditions(which, for_totals=True)
-    joins = (
-        "LEFT JOIN drafts d ON d.draft_id = c.draft_id AND d.version = c.draft_version "
-        "LEFT JOIN customers k ON k.customer_id = d.customer_id "
-    )
     return tx.rows(
         "SELECT c.currency, c.queue, c.action, count(*) AS cases, "
         "sum(c.expected_loss_minor) AS expected_loss_minor FROM cases c "
-        f"{joins if which.search else ''} WHERE {' AND '.join(conditions)} "
+        f"{_DRAFT_JOINS if which.search else ''} WHERE {' AND '.join(conditions)} "
         "GROUP BY c.currency, c.queue, c.action ORDER BY c.currency, c.queue, c.action",
         values,
     )
@@ -146,9 +152,14 @@ def find_case(tx: Tx, case_id: str) -> Row:
     """
     row = tx.first(
         f"SELECT {_CASE_COLUMNS}, e.p_error_basis, e.p_late, e.days_late_p50, e.confidence, "
-        "e.anomaly_score, e.findings_json, e.policy_hash, e.model_versions, d.lines_json, "
-        "d.contract_id, d.subscription_id, d.subtotal_minor, d.tax_minor, d.period_start_on, "
-        f"d.period_end_on FROM cases c {_CASE_JOINS} WHERE c.case_id = :case_id",
+        "e.anomaly_score, e.findings_json, e.policy_hash, e.model_versions, "
+        "d.contract_id, d.subscription_id, g.issued_on, g.due_on, "
+        "coalesce(d.lines_json, g.lines_json) AS lines_json, "
+        "coalesce(d.subtotal_minor, g.subtotal_minor) AS subtotal_minor, "
+        "coalesce(d.tax_minor, g.tax_minor) AS tax_minor, "
+        "coalesce(d.period_start_on, g.period_start_on, g.issued_on) AS period_start_on, "
+        "coalesce(d.period_end_on, g.period_end_on) AS period_end_on "
+        f"FROM cases c {_CASE_JOINS} WHERE c.case_id = :case_id",
         {"case_id": case_id},
     )
     if row is None:
@@ -353,7 +364,8 @@ def operating_figures(tx: Tx) -> list[Row]:
         "UNION ALL SELECT 'outbox', status, count(*) FROM outbox GROUP BY status "
         "UNION ALL SELECT 'runs', status, count(*) FROM runs GROUP BY status "
         "UNION ALL SELECT 'quarantine', status, count(*) FROM quarantine GROUP BY status "
-        "UNION ALL SELECT 'drafts', state, count(*) FROM drafts GROUP BY state"
+        "UNION ALL SELECT 'drafts', state, count(*) FROM drafts GROUP BY state "
+        "UNION ALL SELECT 'engine_drafts', state, count(*) FROM engine_drafts GROUP BY state"
     )
 
 

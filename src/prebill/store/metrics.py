@@ -96,11 +96,16 @@ def _drafts(tx: Tx, period: str | None) -> pl.DataFrame:
 
 def _cases(tx: Tx, period: str | None) -> pl.DataFrame:
     where, parameters = _of(period, "d.period")
+    of_engines, _ = _of(period, "substr(coalesce(g.period_start_on, g.issued_on), 1, 7)")
     return _timed(
         tx,
         "SELECT c.draft_id, c.status, d.currency, d.total_minor, c.opened_at, c.resolved_at "
         "FROM cases c JOIN drafts d ON d.draft_id = c.draft_id AND d.version = c.draft_version "
-        f"WHERE c.kind = 'draft'{where}",
+        f"WHERE c.kind = 'draft'{where} "
+        "UNION ALL "  # held drafts of other engines are money that waits, too
+        "SELECT c.draft_id, c.status, g.currency, g.total_minor, c.opened_at, c.resolved_at "
+        "FROM cases c JOIN engine_drafts g ON g.draft_id = c.draft_id "
+        f"AND g.version = c.draft_version WHERE c.kind = 'gate'{of_engines}",
         parameters,
         ["draft_id", "status", "currency"],
         ["opened_at", "resolved_at"],

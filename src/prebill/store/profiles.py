@@ -11,7 +11,6 @@ from typing import Final
 import polars as pl
 
 from prebill.core.schemas.inbound import CREDIT_NOTES, CUSTOMERS, INVOICE_LINES, INVOICES, PAYMENTS
-from prebill.core.schemas.internal import DECISIONS
 from prebill.store.codec import InList, decode, encode
 from prebill.store.engine import Row, Tx
 
@@ -88,18 +87,3 @@ def customers_named(tx: Tx, customer_ids: Sequence[str]) -> pl.DataFrame:
     listed = InList.of(customer_ids)
     where = f"WHERE customer_id IN ({listed.sql})"
     return tx.table_frame("customers", where, listed.values, columns=CUSTOMERS.names)
-
-
-def decided_before(tx: Tx, keys: Sequence[tuple[str, str]], run_id: str) -> dict[str, Row]:
-    """Return the decisions that a caller got for exactly these (invoice, content) by invoice."""
-    found = {}
-    for invoice_id, version in keys:
-        row = tx.first(
-            f"SELECT {', '.join(n for n in DECISIONS.names if n != 'invoice_id')}, draft_id, "
-            "draft_version, findings_json, decided_at FROM decisions WHERE draft_id = :invoice_id "
-            "AND draft_version = :version AND run_id = :run_id",
-            {"invoice_id": invoice_id, "version": version, "run_id": run_id},
-        )
-        if row is not None:
-            found[invoice_id] = row
-    return found

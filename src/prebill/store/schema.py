@@ -47,7 +47,7 @@ def _run_migrations(store: Store) -> None:
 
 
 def ddl_of(dialect: str) -> str:
-    """Return the SQL that makes all tables in an empty database; revision 0001 is frozen from it.
+    """Return the SQL that makes all tables in an empty database; revisions are frozen from it.
 
     ``dialect`` is sqlite or postgresql.
     """

@@ -200,6 +200,43 @@ decisions = sa.Table(
     instant("decided_at"),
     sa.Index(None, "run_id", "action"),
 )
+#: Drafts of other engines as they were scored. They get no number and no document here; a content
+#: that comes back after another one is the same row with a higher sequence.
+engine_drafts = sa.Table(
+    "engine_drafts",
+    metadata,
+    key("draft_id"),
+    key("version"),
+    text("system"),
+    integer("sequence"),
+    text("customer_id"),
+    optional("entity_id"),
+    text("currency"),
+    day("issued_on"),
+    day("due_on"),
+    optional("period_start_on", Kind.DATE),
+    optional("period_end_on", Kind.DATE),
+    optional("subtotal_minor", Kind.MINOR),
+    optional("tax_minor", Kind.MINOR),
+    minor("total_minor"),
+    text("content_digest"),
+    text("state"),
+    text("lines_json"),
+    instant("entered_at"),
+    text("entered_by"),
+    one_of(
+        "state",
+        *("released", "in_review", "held", "rejected", "superseded", "withdrawn"),
+    ),
+)
+#: At most one version of another engine's draft counts: the one that was scored last.
+sa.Index(
+    "uq_engine_drafts_live",
+    engine_drafts.c.draft_id,
+    unique=True,
+    sqlite_where=sa.text("state <> 'superseded'"),
+    postgresql_where=sa.text("state <> 'superseded'"),
+)
 skips = sa.Table(
     "skips",
     metadata,
@@ -213,7 +250,7 @@ cases = sa.Table(
     "cases",
     metadata,
     *from_frame(CASES, keys=("case_id",)),
-    one_of("kind", "draft", "gap"),
+    one_of("kind", "draft", "gap", "gate"),
     one_of("action", "review", "hold"),
     one_of("status", "open", "released", "corrected", "rejected", "lapsed"),
     sa.Index(None, "draft_id", "draft_version"),
@@ -324,11 +361,13 @@ postings = sa.Table(
     text("rate"),
     sa.ForeignKeyConstraint(["entry_id"], ["journal_entries.entry_id"]),
 )
+#: A delivery without a document carries all that it says in its payload: a decision on the draft of
+#: another engine, ``draft_id``.
 outbox = sa.Table(
     "outbox",
     metadata,
     key("delivery_id"),
-    text("document_id"),
+    optional("document_id"),
     text("channel"),
     text("payload"),
     text("status"),
@@ -336,7 +375,8 @@ outbox = sa.Table(
     instant("next_attempt_at"),
     optional("delivered_at", Kind.INSTANT),
     optional("last_error"),
-    one_of("status", "pending", "delivered", "failed"),
+    optional("draft_id"),
+    one_of("status", "pending", "delivered", "failed", "lapsed"),
     sa.ForeignKeyConstraint(["document_id"], ["documents.document_id"]),
     sa.UniqueConstraint("document_id", "channel"),
 )
@@ -347,6 +387,12 @@ sa.Index(
     outbox.c.delivery_id,
     sqlite_where=sa.text("status = 'pending'"),
     postgresql_where=sa.text("status = 'pending'"),
+)
+sa.Index(
+    "ix_outbox_draft_id",
+    outbox.c.draft_id,
+    sqlite_where=sa.text("draft_id IS NOT NULL"),
+    postgresql_where=sa.text("draft_id IS NOT NULL"),
 )
 
 # ── Proof ────────────────────────────────────────────────────────────────────────────────────

@@ -1,9 +1,10 @@
 """Who may act: users with a password, tokens for programs. Nobody else is ever answered."""
 
 import hashlib
+import hmac
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import IntEnum
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -219,18 +220,73 @@ def authenticate_token(tx: Tx, token: str) -> Actor:
     UnauthenticatedError
         Unknown, expired or revoked token, or its user is no longer active.
     """
+    row = _holder(tx, _digest(token))
+    if row is None:
+        message = "the token is unknown, expired or revoked"
+        raise UnauthenticatedError(message)
+    return _actor(row)
+
+
+def bind_secret(tx: Tx, user_id: str, system: str, secret: str, *, expires_at: datetime) -> str:
+    """Let the secret with which a system signs its webhooks act for a user; return the token's id.
+
+    Only its digest is kept. It is no bearer token: the digest is one of its own kind.
+
+    Raises
+    ------
+    UnauthenticatedError
+        There is no such active user.
+    ConflictError
+        The secret is bound already (raised when the transaction meets the unique key).
+    """
+    get_actor(tx, user_id)
+    token_id = secrets.token_hex(6)
+    row = {
+        "token_id": token_id,
+        "user_id": user_id,
+        "digest": _secret_digest(system, secret),
+        "name": f"webhook {system}",
+        "created_at": now_text(),
+        "expires_at": expires_at,
+    }
+    tx.insert("tokens", row)
+    return token_id
+
+
+def authenticate_secret(tx: Tx, system: str, secret: str) -> Actor:
+    """Return the user for whom a system's webhooks act, after their signature was verified.
+
+    Raises
+    ------
+    UnauthenticatedError
+        The secret is bound to nobody, the binding has ended, or its user is no longer active.
+    """
+    row = _holder(tx, _secret_digest(system, secret))
+    if row is None:
+        message = (
+            f"webhooks of {system} act for nobody: bind their secret with `prebill token bind`"
+        )
+        raise UnauthenticatedError(message, system=system)
+    return _actor(row)
+
+
+def secret_ends_on(tx: Tx, system: str, secret: str) -> date:
+    """Return the day on which the binding of a system's secret ends."""
+    bound = tx.get("tokens", digest=_secret_digest(system, secret))
+    return date.fromisoformat(bound["expires_at"][:10])
+
+
+def _holder(tx: Tx, digest: str) -> dict[str, object] | None:
+    """The active user of a credential that has not ended."""
     row = tx.first(
         """
         SELECT u.* FROM tokens t JOIN users u ON u.user_id = t.user_id
         WHERE t.digest = :digest AND t.revoked_at IS NULL
           AND (t.expires_at IS NULL OR t.expires_at > :now)
         """,
-        {"digest": _digest(token), "now": now_text()},
+        {"digest": digest, "now": now_text()},
     )
-    if row is None or not row["is_active"]:
-        message = "the token is unknown, expired or revoked"
-        raise UnauthenticatedError(message)
-    return _actor(row)
+    return row if row is not None and row["is_active"] else None
 
 
 def _actor(row: dict[str, object]) -> Actor:
@@ -249,6 +305,10 @@ def _address(email: str) -> str:
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _secret_digest(system: str, secret: str) -> str:
+    return hmac.new(f"prebill webhook {system}".encode(), secret.encode(), "sha256").hexdigest()
 
 
 def _hashed(password: str) -> str:

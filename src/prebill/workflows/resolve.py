@@ -18,11 +18,13 @@ from prebill.store.agreements import shared_frames
 from prebill.store.cases import close_case, save_label, save_verdict, verdicts_on
 from prebill.store.drafts import lines_of, live_draft, one_changed, set_state
 from prebill.store.engine import Row, Tx
+from prebill.store.engine_drafts import lock_drafts
 from prebill.workflows.apply import apply_rows
 from prebill.workflows.bill import issuing_of
 from prebill.workflows.correct import Recomputed, recompute, store_source_change
 from prebill.workflows.correction_kinds import Correction, as_json, parse_correction
 from prebill.workflows.finalize import issue
+from prebill.workflows.gate_cases import carry_verdict
 
 Verdict = Literal["release", "correct", "reject"]
 _STATUS: Final[dict[Verdict, str]] = {
@@ -31,6 +33,13 @@ _STATUS: Final[dict[Verdict, str]] = {
     "reject": "rejected",
 }
 _WAITING: Final = ("in_review", "held")
+#: Kind of case → where the mistake is mended: not here.
+CORRECTED_ELSEWHERE: Final = {
+    "gap": "a missing invoice is corrected at its source: import the subscription and run the "
+    "period again",
+    "gate": "correct it in the engine that drafted it: the changed draft is scored again as a new "
+    "version, and this case lapses",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +75,13 @@ def release(
         The actor entered the correction that made this version.
     """
     with opened.store.transaction() as tx:
-        case = tx.get("cases", case_id=case_id)
+        case = _taken(tx, case_id)
         _require_seen(case, expected_version)
         _require_other_author(tx, case["draft_id"], actor)
         verdict = _Verdict("release", actor, reason or "confirmed", note)
         _record(tx, case, verdict, expected_version)
-        if case["kind"] == "gap":
-            return Resolved(case_id, case["draft_id"], case["draft_version"], "released")
+        if case["kind"] != "draft":
+            return _answered(opened, tx, case, verdict)
         draft = _waiting_draft(tx, case)
         document_id = _issue(opened, tx, draft, actor)
         _moved(tx, draft, "issued", actor)
@@ -100,10 +109,11 @@ def reject(
     if not reason.strip():
         raise InputError("a rejection needs a reason")
     with opened.store.transaction() as tx:
-        case = tx.get("cases", case_id=case_id)
-        _record(tx, case, _Verdict("reject", actor, reason, note), expected_version)
-        if case["kind"] == "gap":
-            return Resolved(case_id, case["draft_id"], case["draft_version"], "rejected")
+        case = _taken(tx, case_id)
+        verdict = _Verdict("reject", actor, reason, note)
+        _record(tx, case, verdict, expected_version)
+        if case["kind"] != "draft":
+            return _answered(opened, tx, case, verdict)
         draft = _waiting_draft(tx, case)
         _moved(tx, draft, "rejected", actor)
     return Resolved(case_id, draft["draft_id"], draft["version"], "rejected")
@@ -128,14 +138,11 @@ def correct(
     NotFoundError, ConflictError
         As for :func:`release`.
     """
-    made = parse_correction(correction)
     with opened.store.read() as tx:
         case = tx.get("cases", case_id=case_id)
-        if case["kind"] == "gap":
-            raise InputError(
-                "a missing invoice is corrected at its source: import the subscription and run "
-                "the period again"
-            )
+        if case["kind"] != "draft":
+            raise InputError(CORRECTED_ELSEWHERE[case["kind"]], kind=case["kind"])
+        made = parse_correction(correction)
         _require_seen(case, expected_version)
         draft = _waiting_draft(tx, case)
     again = recompute(opened, draft, made, now_at=datetime.now(UTC), actor=actor)
@@ -172,6 +179,29 @@ def _resolved(opened: Installation, case_id: str, again: Recomputed) -> Resolved
         document_id,
         cases[0] if len(cases) else None,
     )
+
+
+def _taken(tx: Tx, case_id: str) -> Row:
+    """The case; on the draft of another engine nobody else stores a version meanwhile."""
+    case = tx.get("cases", case_id=case_id)
+    if case["kind"] == "gate":
+        lock_drafts(tx, [case["draft_id"]])
+    return case
+
+
+def _answered(opened: Installation, tx: Tx, case: Row, verdict: _Verdict) -> Resolved:
+    """The end of a case without a draft of ours: a gap, or a draft that another engine issues."""
+    state = _STATUS[verdict.verdict]
+    if case["kind"] == "gate":
+        state = carry_verdict(
+            tx,
+            opened.settings,
+            case,
+            verdict=verdict.verdict,
+            reason=verdict.reason,
+            actor=verdict.actor,
+        )
+    return Resolved(case["case_id"], case["draft_id"], case["draft_version"], state)
 
 
 def _require_seen(case: Row, expected_version: int) -> None:

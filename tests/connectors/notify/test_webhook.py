@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import hmac
 
@@ -8,10 +9,17 @@ from prebill.core.errors import PermanentError, TransientError
 from tests.connectors.notify.receiver import receiving
 
 
-def test_the_signature_covers_timestamp_and_body() -> None:
-    expected = hmac.new(b"secret", b'7.{"a":1}', hashlib.sha256).hexdigest()
-    assert signature("secret", 7, b'{"a":1}') == f"v1={expected}"
-    assert signature("secret", 8, b'{"a":1}') != f"v1={expected}"
+def test_the_signature_covers_id_timestamp_and_body() -> None:
+    digest = hmac.new(b"secret", b'm1.7.{"a":1}', hashlib.sha256).digest()
+    expected = "v1," + base64.b64encode(digest).decode()
+    assert signature("secret", "m1", 7, b'{"a":1}') == expected
+    assert signature("secret", "m1", 8, b'{"a":1}') != expected
+    assert signature("secret", "m2", 7, b'{"a":1}') != expected
+
+
+def test_a_secret_with_the_schemes_prefix_is_base64() -> None:
+    prefixed = "whsec_" + base64.b64encode(b"secret").decode()
+    assert signature(prefixed, "m1", 7, b"{}") == signature("secret", "m1", 7, b"{}")
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])

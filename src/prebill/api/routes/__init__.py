@@ -4,12 +4,13 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from prebill.api.routes import billing_runs, cases, health, invoices, usage_events
+from prebill.api.routes import billing_runs, cases, health, invoices, usage_events, webhooks
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
     usage_events.router,
     invoices.router,
+    webhooks.router,
     billing_runs.router,
     cases.router,
 )

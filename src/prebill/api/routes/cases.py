@@ -39,6 +39,8 @@ class CaseBrief(BaseModel):
     direction: str | None
     customer_id: str | None
     period: str | None
+    #: Engine that drafted it; null: Prebill itself.
+    system: str | None
     lock_version: int
     opened_at: str
     due_at: str

@@ -38,6 +38,10 @@ _NOTICES: Final = {
     "corrected": "Corrected. The new version was judged again.",
     "rejected": "Rejected. It will not be issued.",
 }
+_GATE_NOTICES: Final = {
+    "released": "Released. {engine} is told to issue it.",
+    "rejected": "Rejected. {engine} is told to keep it a draft; correct or delete it there.",
+}
 _VERBS: Final = {"hold": "Held", "review": "To review"}
 
 
@@ -59,7 +63,7 @@ def case_page(
     findings = findings_of(case["findings_json"], case["reasons"])
     lines = json.loads(case["lines_json"] or "[]")
     comparison = compare(lines, findings, tax_minor=case["tax_minor"] or 0)
-    currency, is_gap = case["currency"], case["kind"] == "gap"
+    currency, buttons = case["currency"], _buttons(case)
     past = past_invoices(tx, lake, case)
     following = next_case_id(tx)
     return CasePage(
@@ -76,10 +80,12 @@ def case_page(
         lock_version=case["lock_version"],
         release_reasons=_reason_options(RELEASE_REASONS, told.reason),
         error_reasons=_reason_options(ERROR_REASONS, told.reason),
-        is_gap=is_gap,
+        release_label=buttons.release,
+        reject_label=buttons.reject,
+        correct_elsewhere=buttons.correct_elsewhere,
         corrections=correction_choices(tx, case),
         currency=currency,
-        notice=_NOTICES.get(told.notice, ""),
+        notice=_notice(told.notice, case),
         problem=told.problem,
         queue_href="/queue",
         next_href=case_href(following) if following and following != case_id else "",
@@ -97,6 +103,39 @@ def case_page(
         facts=case_facts(tx, case),
         timeline=timeline(tx, case_id, case["draft_id"], opened_at=case["opened_at"]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Buttons:
+    """What the two decisions are called, and where a correction is made if not here."""
+
+    release: str = "Release"
+    reject: str = "Reject"
+    correct_elsewhere: str = ""
+
+
+def _buttons(case: dict[str, Any]) -> _Buttons:
+    if case["kind"] == "gap":
+        return _Buttons(
+            "Nothing is missing",
+            "It is missing",
+            "A missing invoice is corrected at its source: import the subscription and run the "
+            "period again.",
+        )
+    if case["kind"] == "gate":
+        engine = words.the_engine(case["system"])
+        return _Buttons(
+            correct_elsewhere=f"A correction is made in {engine}: the changed draft is scored "
+            "again as a new version, and this case lapses."
+        )
+    return _Buttons()
+
+
+def _notice(name: str, case: dict[str, Any]) -> str:
+    if case["kind"] == "gate" and name in _GATE_NOTICES:
+        engine = words.the_engine(case["system"])
+        return _GATE_NOTICES[name].format(engine=f"{engine[:1].upper()}{engine[1:]}")
+    return _NOTICES.get(name, "")
 
 
 def verdict_sentence(case: dict[str, Any], comparison: Comparison, findings: list[Finding]) -> str:
@@ -148,6 +187,8 @@ def _verdict_facts(case: dict[str, Any]) -> tuple[Fact, ...]:
         Fact("History", case["confidence"] or "–"),
         Fact("Decide by", words.instant(case["due_at"])),
     ]
+    if case["kind"] == "gate":
+        facts.append(Fact("Drafted by", words.engine_name(case["system"])))
     if case["p_error_basis"] == "prior":
         facts.append(Fact("Likelihood", "from the policy's prior"))
     return tuple(facts)

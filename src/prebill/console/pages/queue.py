@@ -97,6 +97,7 @@ def _row(row: dict[str, Any], now_text: str) -> QueueRow:
         customer=row["customer_name"] or row["customer_id"] or row["draft_id"],
         draft_id=row["draft_id"],
         period=words.month(row["period"]) if row["period"] else row["kind"],
+        drafted_by=words.engine_name(row["system"]),
         reason=top_reason(row["reasons"]),
         billed=words.money(row["total_minor"], currency),
         expected_loss=words.money(row["expected_loss_minor"], currency),

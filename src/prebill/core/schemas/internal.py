@@ -177,7 +177,7 @@ CASES = Frame(
     ("case_id",),
     (
         text("case_id", "case:draft_id:version prefix"),
-        text("kind", "draft, or gap: an invoice that should exist and was not drafted"),
+        text("kind", "draft, gate: another engine's draft, gap: an invoice nobody drafted"),
         text("draft_id", "draft"),
         text("draft_version", "version the case binds to"),
         text("action", "review or hold"),

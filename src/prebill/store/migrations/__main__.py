@@ -1,19 +1,17 @@
-"""``python -m prebill.store.migrations`` writes the SQL of revision 0001 again.
+"""``python -m prebill.store.migrations`` prints the SQL of all tables as they are declared now.
 
-Only until the first release: afterwards a change of the tables is a revision of its own.
+A new revision's SQL is copied from it: a test compares the two letter by letter.
 """
 
-from pathlib import Path
+import sys
 
 from prebill.store.schema import ddl_of
 
-VERSIONS = Path(__file__).parent / "versions"
-
 
 def main() -> None:
-    """Freeze the tables for both engines."""
+    """Print the tables for both engines."""
     for dialect in ("sqlite", "postgresql"):
-        (VERSIONS / f"0001_{dialect}.sql").write_text(ddl_of(dialect), encoding="utf-8")
+        sys.stdout.write(f"-- {dialect}\n{ddl_of(dialect)}")
 
 
 if __name__ == "__main__":
