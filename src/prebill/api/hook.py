@@ -1,10 +1,8 @@
 """Judge invoices of another engine before they are released: gather, score (pure), store.
 
-One prepared profile row a customer stands for the history; the features, models and policy are
-those of every run. Storing is one SQL transaction, see workflows/gate_cases.py. No DBOS, lake or
-MLflow here.
-The sample of the portfolio stands in for all of it: tails of the hook rest on fewer invoices than
-those of a run.
+One prepared profile row a customer stands for the history, one more for what is ordinary in the
+company; the features, models and policy are those of every run. Storing is one SQL transaction, see
+workflows/gate_cases.py. No DBOS, lake or MLflow here.
 """
 
 import hashlib
@@ -25,6 +23,7 @@ from prebill.store.codec import now_text
 from prebill.store.engine import Row, Tx
 from prebill.store.engine_drafts import decided_now
 from prebill.store.profiles import (
+    COMPANY,
     FRAMES,
     MARK,
     PORTFOLIO,
@@ -39,6 +38,7 @@ from prebill.workflows.gate_cases import HOOK, Origin, ScoredDrafts, channels_of
 if TYPE_CHECKING:
     from prebill.contracts import Catalog
     from prebill.core.policy.model import Policy
+    from prebill.core.scoring.company import Company
     from prebill.core.scoring.scorer import Scored
 
 #: Stands in the decision log where a run's id would.
@@ -50,11 +50,11 @@ JUDGES_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The sample of the portfolio, read once until the profiles change."""
+    """What is ordinary in the company, read once until the profiles change."""
 
     mark: str
+    company: "Company"
     facts: Facts
-    customers: pl.DataFrame
 
 
 @dataclass(slots=True)
@@ -105,27 +105,23 @@ class Hook:
         if MARK not in profiles:
             message = "no profile was prepared yet: import the history, then wait a minute"
             raise ConflictError(message)
-        reference = self._sample(tx, profiles[MARK]["payload"])
-        own = [
-            unpacked(json.loads(profiles[name]["payload"])) for name in names if name in profiles
-        ]
-        facts = {
-            frame.name: pl.concat(
-                [reference.facts[frame.name], *(one[frame.name] for one in own)]
-            ).unique(frame.key, keep="last", maintain_order=True)
-            for frame in FRAMES
-        }
-        customers = pl.concat([reference.customers, customers_named(tx, names)])
-        return Past(facts, customers.unique("customer_id", keep="last"))
+        reference = self._known(tx, profiles[MARK]["payload"])
+        nothing: dict[str, list[Row]] = {frame.name: [] for frame in FRAMES}
+        own = [json.loads(profiles[name]["payload"]) for name in names if name in profiles]
+        joined = {name: [row for one in own for row in one[name]] for name in nothing}
+        return Past(unpacked(joined), customers_named(tx, names), reference)
 
-    def _sample(self, tx: Tx, mark: str) -> Reference:
+    def _known(self, tx: Tx, mark: str) -> Reference:
         with self._lock:
             if self._reference is None or self._reference.mark != mark:
-                row = read_profiles(tx, [PORTFOLIO]).get(PORTFOLIO)
+                from prebill.core.scoring.company import Company
+
+                rows = read_profiles(tx, [PORTFOLIO, COMPANY])
+                company = Company.from_json(rows[COMPANY]["payload"])
                 nothing: dict[str, list[Row]] = {frame.name: [] for frame in FRAMES}
+                row = rows.get(PORTFOLIO)
                 facts = unpacked(json.loads(row["payload"]) if row else nothing)
-                names = facts["invoices"]["customer_id"].unique().to_list()
-                self._reference = Reference(mark, facts, customers_named(tx, names))
+                self._reference = Reference(mark, company, facts)
             return self._reference
 
     def _judged(self, past: "Past", invoices: pl.DataFrame, lines: pl.DataFrame) -> "Scored":
@@ -144,7 +140,8 @@ class Hook:
             payments=past.facts["payments"],
             credit_notes=past.facts["credit_notes"],
         )
-        return score(inputs, judges.models, judges.policy)
+        company = past.reference.company
+        return score(inputs, judges.models, judges.policy, company.norms, company.everybody)
 
     def _policy(self) -> "Policy":
         return self._present_judges().policy
@@ -158,10 +155,11 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is known of the customers of a request, and of the sample."""
+    """What is known of the customers of a request, and of the company."""
 
     facts: Facts
     customers: pl.DataFrame
+    reference: Reference
 
 
 def _checked(catalog: "Catalog", contract: str, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:

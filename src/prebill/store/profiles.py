@@ -1,7 +1,7 @@
 """Profiles: one prepared row a customer with what the hook needs of the past, as JSON text.
 
-Two rows of the table are no customer's: a sample of the portfolio, which every invoice is compared
-with, and the mark of what all rows were prepared from.
+Three rows of the table are no customer's: what is ordinary in the company, a sample of customers
+with their payments, and the mark of what all rows were prepared from.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from prebill.store.engine import Row, Tx
 FRAMES: Final = (INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
 #: No customer id begins with a star: the data contract forbids it nowhere, the sort order shows it.
 PORTFOLIO: Final = "*portfolio"
+COMPANY: Final = "*company"
 MARK: Final = "*mark"
 
 Facts = dict[str, pl.DataFrame]

@@ -28,7 +28,7 @@ from prebill.core.schemas.inbound import (
     USAGE_EVENTS,
 )
 from prebill.core.schemas.internal import USAGE_DAYS
-from prebill.core.scoring.frames import LOOK_BACK_DAYS, REFERENCE_ROWS, Books, ScoringInputs
+from prebill.core.scoring.frames import LOOK_BACK_DAYS, Books, ScoringInputs, reference_customers
 from prebill.core.scoring.norms import Norms
 from prebill.store.agreements import owned_frames, reference_hash, shared_frames
 from prebill.store.cases import corrections_on
@@ -44,8 +44,6 @@ WIDEST_OFFSET: Final = timedelta(days=1)
 #: History read beyond what features look back on, for payments of older invoices.
 SLACK: Final = timedelta(days=LOOK_BACK_DAYS + 120)
 USAGE_HISTORY: Final = timedelta(days=LOOK_BACK_DAYS)
-_SEED: Final = 1
-_SLICES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,9 @@ def _reference(tx: Tx, run: Run, customers: list[str], facts: Facts) -> ScoringI
     facts : Facts
         Of everybody.
     """
-    chosen = _chosen(customers, facts.invoices.height)
+    known = pl.DataFrame({"customer_id": pl.Series(customers, dtype=pl.String)})
+    billed = facts.invoices.select("customer_id")
+    chosen = reference_customers(known if billed.is_empty() else billed)
     ids = chosen["customer_id"].to_list()
     invoices = facts.invoices.join(chosen, on="customer_id", how="semi")
     known = invoices.select("invoice_id")
@@ -133,16 +133,6 @@ def _reference(tx: Tx, run: Run, customers: list[str], facts: Facts) -> ScoringI
         credit_notes=credited,
         usage_days=facts.earlier_days.join(chosen, on="customer_id", how="semi"),
     )
-
-
-def _chosen(customers: list[str], invoices: int) -> pl.DataFrame:
-    """Enough customers for ``REFERENCE_ROWS`` invoices, by the hash of their id.
-
-    Neighbours, or every tenth, may all be of one kind: numbers are often given by segment.
-    """
-    share = min(1.0, REFERENCE_ROWS / max(invoices, 1))
-    frame = pl.DataFrame({"customer_id": pl.Series(customers, dtype=pl.String)})
-    return frame.filter(pl.col("customer_id").hash(_SEED) % _SLICES < int(share * _SLICES))
 
 
 def _frames(facts: Facts) -> list[pl.DataFrame]:

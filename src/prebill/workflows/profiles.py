@@ -11,13 +11,14 @@ from typing import Final
 import polars as pl
 
 from prebill.bootstrap import Installation
-from prebill.core.schemas.inbound import INVOICE_LINES, INVOICES
-from prebill.core.scoring.frames import LOOK_BACK_DAYS
+from prebill.core.schemas.inbound import CUSTOMERS, INVOICE_LINES, INVOICES
+from prebill.core.scoring.company import company_of
+from prebill.core.scoring.frames import LOOK_BACK_DAYS, Books, ScoringInputs
 from prebill.lake.tables import TABLES
 from prebill.store.documents import own_history
 from prebill.store.engine import Tx
 from prebill.store.lake_index import named_batches
-from prebill.store.profiles import FRAMES, MARK, PORTFOLIO, payloads, replace_profiles
+from prebill.store.profiles import COMPANY, FRAMES, MARK, PORTFOLIO, payloads, replace_profiles
 from prebill.workflows.shard import gate_lines
 
 #: What features look back on, and payments of the invoices before that.
@@ -32,13 +33,14 @@ def is_stale(opened: Installation) -> bool:
     """Whether facts came in since the profiles were prepared."""
     with opened.store.read() as tx:
         present = tx.scalar("SELECT payload FROM profiles WHERE customer_id = :id", {"id": MARK})
-        return bool(present != _mark(tx))
+        return bool(present != _mark(tx, opened))
 
 
 def prepare_profiles(opened: Installation) -> int:
     """Make every profile anew; return how many customers have one."""
     with opened.store.read() as tx:
-        mark = _mark(tx)
+        mark = _mark(tx, opened)
+        customers = tx.table_frame("customers", columns=CUSTOMERS.names)
         batches = {frame.name: named_batches(tx, frame.name) for frame in FRAMES}
         own = own_history(
             tx,
@@ -61,7 +63,7 @@ def prepare_profiles(opened: Installation) -> int:
     } | {"invoices": kept}
     rows = payloads(facts, kept.select("invoice_id", "customer_id"), by="customer_id")
     as_of_on = kept["issued_on"].max() if kept.height else date.min
-    every = pl.concat([rows, _portfolio(facts, kept)])
+    every = pl.concat([rows, _portfolio(facts, kept), _company(opened, facts, customers)])
     with opened.store.transaction() as tx:
         replace_profiles(tx, every, as_of_on=as_of_on, mark=mark)  # type: ignore[arg-type]
     return rows.height
@@ -81,9 +83,24 @@ def _portfolio(facts: dict[str, pl.DataFrame], kept: pl.DataFrame) -> pl.DataFra
     return payloads(facts, owners, by="customer_id").select("customer_id", "payload")
 
 
-def _mark(tx: Tx) -> str:
-    """A digest of which facts exist."""
+def _company(
+    opened: Installation, facts: dict[str, pl.DataFrame], customers: pl.DataFrame
+) -> pl.DataFrame:
+    """What is ordinary in the company, for the models in use."""
+    inputs = ScoringInputs(
+        history=Books(facts["invoices"], facts["invoice_lines"]),
+        drafts=Books(),
+        customers=customers,
+        credit_notes=facts["credit_notes"],
+    )
+    company = company_of(inputs, opened.load_judges().models.forest)
+    return pl.DataFrame({"customer_id": [COMPANY], "payload": [company.to_json()]})
+
+
+def _mark(tx: Tx, opened: Installation) -> str:
+    """A digest of which facts exist and which models are in use."""
     batches = {table: named_batches(tx, table) for table in TABLES if table != "usage_events"}
     documents = tx.scalar("SELECT count(*) FROM documents")
-    text = json.dumps([batches, documents], sort_keys=True)
+    models = opened.load_judges().models.versions
+    text = json.dumps([batches, documents, models], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

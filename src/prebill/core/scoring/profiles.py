@@ -4,7 +4,7 @@
 the same frames, so that one invoice over HTTP and a million in a run are judged alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -29,6 +29,19 @@ class Everybody:
     seen: pl.DataFrame
     places: treatment.Everybody
 
+    def latest(self) -> "Everybody":
+        """What a later draft reads of it: the last row of each product and place."""
+        places = self.places
+        return Everybody(
+            sizes=self.sizes.sort("known_on").unique("product", keep="last"),
+            rates=self.rates.sort("issued_on").unique("product", keep="last"),
+            seen=self.seen,
+            places=replace(
+                places,
+                tax_shares=places.tax_shares.sort("issued_on").unique("place", keep="last"),
+            ),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
@@ -50,7 +63,12 @@ class Profiles:
     everybody: Everybody
 
 
-def profiles_of(books: Books, keys: pl.DataFrame, inputs: ScoringInputs) -> Profiles:
+def profiles_of(
+    books: Books,
+    keys: pl.DataFrame,
+    inputs: ScoringInputs,
+    everybody: Everybody | None = None,
+) -> Profiles:
     """Summarise the past of the asked invoices.
 
     Parameters
@@ -62,9 +80,12 @@ def profiles_of(books: Books, keys: pl.DataFrame, inputs: ScoringInputs) -> Prof
         own day only.
     inputs : ScoringInputs
         Settled: customers and usage.
+    everybody : Everybody or None
+        Made before, where ``books`` hold some customers only.
     """
     facts = invariants.line_facts(books)
-    everybody = everybody_of(books, facts, inputs.customers)
+    if everybody is None:
+        everybody = everybody_of(books, facts, inputs.customers)
     measures = variance.measures(books, quantity.line_shifts(facts, everybody.sizes))
     days = keys.select("series", as_of_on="issued_on")
     asked = keys.select("invoice_id").join(

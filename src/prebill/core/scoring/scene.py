@@ -26,7 +26,7 @@ from prebill.core.scoring.frames import (
 )
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms, recent_of, repeat_share_of
-from prebill.core.scoring.profiles import Profiles, profiles_of
+from prebill.core.scoring.profiles import Everybody, Profiles, profiles_of
 from prebill.core.scoring.words import estimated_minor
 
 #: Invoice features by name → meaning: what a feature row stores.
@@ -41,7 +41,9 @@ FEATURES: Final[dict[str, str]] = {
 }
 
 
-def scene_of(inputs: ScoringInputs, norms: Norms | None = None) -> Scene:
+def scene_of(
+    inputs: ScoringInputs, norms: Norms | None = None, everybody: Everybody | None = None
+) -> Scene:
     """Compute all features as of each row's own issue date.
 
     Parameters
@@ -51,11 +53,14 @@ def scene_of(inputs: ScoringInputs, norms: Norms | None = None) -> Scene:
     norms : Norms or None
         What is ordinary, learnt before: only the drafts become rows. None: the settled past of
         ``inputs`` becomes rows too, and norms are learnt from it.
+    everybody : Everybody or None
+        What the whole company's invoices had, where ``inputs`` hold some customers only.
     """
     settled = settle(inputs)
     books = visible(settled)
     rows = judged_rows(books, settled) if norms is None else books.invoices.filter("is_draft")
-    return scene_from(settled, books, rows, profiles=profiles_of(books, rows, settled), norms=norms)
+    profiles = profiles_of(books, rows, settled, everybody)
+    return scene_from(settled, books, rows, profiles=profiles, norms=norms)
 
 
 def scene_from(

@@ -22,6 +22,7 @@ from prebill.core.scoring.models import Models
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.payments import payment_figures
+from prebill.core.scoring.profiles import Everybody
 from prebill.core.scoring.scene import FEATURES, scene_of, with_forest
 from prebill.core.scoring.tails import Learning
 
@@ -41,7 +42,11 @@ class Scored:
 
 
 def score(
-    inputs: ScoringInputs, models: Models, policy: Terms, norms: Norms | None = None
+    inputs: ScoringInputs,
+    models: Models,
+    policy: Terms,
+    norms: Norms | None = None,
+    everybody: Everybody | None = None,
 ) -> Scored:
     """Judge a batch of drafts.
 
@@ -55,6 +60,8 @@ def score(
         Prior, costs, and the rules that turn scores into actions.
     norms : Norms or None
         What is ordinary, from :func:`learn`; None: learnt from the history of ``inputs``.
+    everybody : Everybody or None
+        What the whole company's invoices had, where ``inputs`` hold some customers only.
 
     Returns
     -------
@@ -62,7 +69,7 @@ def score(
         ``decisions`` (``DECISIONS``, one row a draft), ``findings``, ``feature_rows``
         (``invoice_id`` and named Float64 columns), ``gaps``.
     """
-    return score_scene(scene_of(inputs, norms), models, policy)
+    return score_scene(scene_of(inputs, norms, everybody), models, policy)
 
 
 def learn(inputs: ScoringInputs, forest: Forest | None) -> Norms:
