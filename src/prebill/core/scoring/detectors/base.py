@@ -13,6 +13,8 @@ from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.tails import Tails
 
 TAILS: Final = pl.Schema({"invoice_id": pl.String, "tail": pl.Float64})
+#: What a judge says that has nothing to say: words are costly even of no rows.
+NOTHING: Final = FINDINGS.empty()
 STATISTICAL: Final = "statistical"
 EXACT: Final = "exact"
 COULD_NOT_JUDGE: Final = "could_not_judge"
@@ -50,7 +52,7 @@ class Judged:
     """A detector's answer: a tail a row (null: could not judge), findings, expected but absent."""
 
     tails: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TAILS))
-    findings: pl.DataFrame = field(default_factory=FINDINGS.empty)
+    findings: pl.DataFrame = field(default_factory=lambda: NOTHING)
     gaps: pl.DataFrame = field(default_factory=GAPS.empty)
 
 

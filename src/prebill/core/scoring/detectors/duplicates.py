@@ -5,6 +5,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.detectors.base import (
+    NOTHING,
     Detector,
     Judged,
     Scene,
@@ -31,6 +32,8 @@ def judge(scene: Scene) -> Judged:
 
 def _twins(drafts: pl.DataFrame) -> pl.DataFrame:
     twins = drafts.filter(pl.col("twin") > 0, pl.col("twin_tail") >= WORTH_SAYING)
+    if twins.is_empty():
+        return NOTHING
     return findings_of(
         twins.select(
             "invoice_id",
@@ -55,6 +58,8 @@ def _lines(scene: Scene, drafts: pl.DataFrame) -> pl.DataFrame:
     rare = drafts.filter(pl.col("duplicate_share") > 0, pl.col("line_tail") >= WORTH_SAYING).select(
         "invoice_id", "currency", "duplicate_share", score="line_tail"
     )
+    if rare.is_empty():
+        return NOTHING
     doubled = (
         scene.lines.filter(pl.col("amount") != 0)
         .join(rare, on="invoice_id")

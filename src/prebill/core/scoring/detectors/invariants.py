@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.detectors.base import (
+    NOTHING,
     Detector,
     Judged,
     Scene,
@@ -56,6 +57,8 @@ def _line_findings(
         f"{name}_tail", pl.col(f"^{name}_lines_tail$") if name.startswith("rate") else None
     )
     rare = drafts.filter(tail >= WORTH_SAYING).select("invoice_id", "currency", score=tail)
+    if rare.is_empty():
+        return NOTHING
     ordinary = pl.col("own_rate") if name == "rate_own" else pl.col("expected_rate")
     off = (
         scene.lines.filter(pl.col(column).abs() > 0)
@@ -107,6 +110,8 @@ def _line_findings(
 
 def _currency(drafts: pl.DataFrame) -> pl.DataFrame:
     off = drafts.filter(pl.col("currency_off") > 0, pl.col("currency_off_tail") >= WORTH_SAYING)
+    if off.is_empty():
+        return NOTHING
     return findings_of(
         off.select(
             "invoice_id",
@@ -132,6 +137,8 @@ def _sums(drafts: pl.DataFrame) -> pl.DataFrame:
     off = drafts.filter(pl.col("sums") > 0, pl.col("sums_tail") >= WORTH_SAYING).with_columns(
         amount_minor=estimated_minor(pl.col("sums_off_minor"))
     )
+    if off.is_empty():
+        return NOTHING
     return findings_of(
         off.select(
             "invoice_id",

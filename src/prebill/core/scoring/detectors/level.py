@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.detectors.base import (
+    NOTHING,
     WORTH_SAYING,
     Detector,
     Judged,
@@ -58,6 +59,8 @@ def _regime() -> pl.Expr:
 
 def _findings(frame: pl.DataFrame) -> pl.DataFrame:
     unusual = frame.filter("is_draft", pl.col("score") >= WORTH_SAYING)
+    if unusual.is_empty():
+        return NOTHING
     own = unusual.filter(pl.col("total_center").is_not_null()).with_columns(
         ordinary=_ordinary_minor()
     )

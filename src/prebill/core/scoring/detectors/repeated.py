@@ -4,7 +4,14 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.scoring.detectors.base import Detector, Judged, Scene, findings_of, tails_of
+from prebill.core.scoring.detectors.base import (
+    NOTHING,
+    Detector,
+    Judged,
+    Scene,
+    findings_of,
+    tails_of,
+)
 from prebill.core.scoring.words import percent_text
 
 WORTH_SAYING: Final = 0.97
@@ -35,7 +42,13 @@ def judge(scene: Scene) -> Judged:
     )
     tail = scene.tails.rarity(rows, "repeat_surprise")
     drafts = rows.with_columns(score=tail).filter("is_draft", pl.col("score") >= WORTH_SAYING)
-    findings = findings_of(
+    return Judged(tails_of(rows, tail), _findings(drafts))
+
+
+def _findings(drafts: pl.DataFrame) -> pl.DataFrame:
+    if drafts.is_empty():
+        return NOTHING
+    return findings_of(
         drafts.select(
             "invoice_id",
             "score",
@@ -53,7 +66,6 @@ def judge(scene: Scene) -> Judged:
         ),
         "repeated",
     )
-    return Judged(tails_of(rows, tail), findings)
 
 
 REPEATED: Final = Detector("repeated", "lines with quantities of two earlier invoices", judge)

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.scoring.detectors.base import Detector, Judged, Scene, findings_of
+from prebill.core.scoring.detectors.base import NOTHING, Detector, Judged, Scene, findings_of
 from prebill.core.scoring.detectors.metered import tail_by_invoice, with_money
 from prebill.core.scoring.words import estimated_minor, figure_text, over_under, percent_text
 
@@ -25,6 +25,8 @@ def judge(scene: Scene) -> Judged:
 
 
 def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
+    if said.is_empty():
+        return NOTHING
     priced = with_money(scene, said).with_columns(
         amount_minor=estimated_minor(pl.col("metered_minor") * pl.col("excess"))
     )

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.scoring.detectors.base import Detector, Judged, Scene, findings_of
+from prebill.core.scoring.detectors.base import NOTHING, Detector, Judged, Scene, findings_of
 from prebill.core.scoring.detectors.metered import tail_by_invoice, with_money
 from prebill.core.scoring.words import estimated_minor, percent_text
 
@@ -24,12 +24,18 @@ def judge(scene: Scene) -> Judged:
     )
     usage = usage.with_columns(tail=scene.tails.rarity(usage, "evenness"))
     said = usage.filter("is_draft", pl.col("evenness") > 0, pl.col("tail") >= WORTH_SAYING)
+    return Judged(tail_by_invoice(scene, usage), _findings(scene, said))
+
+
+def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
+    if said.is_empty():
+        return NOTHING
     ordinary = pl.col("usual_daily").exp() - 1
     actual = pl.col("quantity") / pl.col("window_days").clip(1)
     priced = with_money(scene, said).with_columns(
         amount_minor=estimated_minor(pl.col("metered_minor") * (1 - ordinary / actual.clip(1e-9)))
     )
-    findings = findings_of(
+    return findings_of(
         priced.select(
             "invoice_id",
             "amount_minor",
@@ -48,7 +54,6 @@ def judge(scene: Scene) -> Judged:
         ),
         "stuck_meter",
     )
-    return Judged(tail_by_invoice(scene, usage), findings)
 
 
 STUCK_METER: Final = Detector("stuck_meter", "usage events of an earlier period", judge)

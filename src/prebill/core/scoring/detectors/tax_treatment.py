@@ -5,6 +5,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.detectors.base import (
+    NOTHING,
     Detector,
     Judged,
     Scene,
@@ -36,6 +37,8 @@ def _shares(drafts: pl.DataFrame) -> pl.DataFrame:
             pl.col("tax_minor") - pl.col("subtotal_minor") * pl.col("expected_tax_share")
         ),
     )
+    if off.is_empty():
+        return NOTHING
     basis = (
         pl.when(pl.col("tax_basis") == "own")
         .then(pl.lit("the customer's last invoice had "))
@@ -67,6 +70,8 @@ def _codes(scene: Scene, drafts: pl.DataFrame) -> pl.DataFrame:
     rare = drafts.filter(pl.col("code_tail") >= WORTH_SAYING).select(
         "invoice_id", score="code_tail"
     )
+    if rare.is_empty():
+        return NOTHING
     off = (
         scene.lines.filter(pl.col("off_tax_code").abs() > 0)
         .join(rare, on="invoice_id")

@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.scoring.detectors.base import Detector, Judged, Scene, findings_of
+from prebill.core.scoring.detectors.base import NOTHING, Detector, Judged, Scene, findings_of
 from prebill.core.scoring.detectors.metered import tail_by_invoice, with_money
 from prebill.core.scoring.words import estimated_minor, figure_text, over_under
 
@@ -29,6 +29,8 @@ def judge(scene: Scene) -> Judged:
 
 
 def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
+    if said.is_empty():
+        return NOTHING
     ordinary = (pl.col("usual_daily").exp() - 1) * pl.col("window_days")
     priced = (
         with_money(scene, said)
