@@ -1,17 +1,11 @@
 """Markdown tables of the benchmark's figures: means over seeds, with the deviation of a seed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from tests.benchmarks.detection.metrics import Figures, mean, spread
+from tests.benchmarks.markdown import table
 
 ByJudge = Mapping[str, Sequence[Figures]]
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; the first column is text, the others are figures."""
-    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines)
 
 
 def summary(judges: ByJudge) -> str:
@@ -20,7 +14,7 @@ def summary(judges: ByJudge) -> str:
         *("judge", "average precision (sd)", "precision in the top 1 %"),
         *("recall at 1 % false positives", "alarms on drifting rows", "on others", "ratio"),
     ]
-    return markdown(header, (_summary_row(name, seeds) for name, seeds in judges.items()))
+    return table(header, (_summary_row(name, seeds) for name, seeds in judges.items()))
 
 
 def _summary_row(name: str, seeds: Sequence[Figures]) -> list[str]:
@@ -41,7 +35,7 @@ def _summary_row(name: str, seeds: Sequence[Figures]) -> list[str]:
 def by_fault(judges: ByJudge) -> str:
     """Share of each kind of fault above the limit of one percent false positives."""
     kinds = sorted({kind for seeds in judges.values() for one in seeds for kind in one.by_fault})
-    return markdown(
+    return table(
         ["recall at 1 % false positives", *judges],
         (
             [kind, *(_mean_of([s.by_fault for s in seeds], kind) for seeds in judges.values())]
@@ -53,7 +47,7 @@ def by_fault(judges: ByJudge) -> str:
 def alarms(judges: ByJudge) -> str:
     """Alarm rate of each kind of right invoice, where one percent of all right ones alarm."""
     kinds = sorted({kind for seeds in judges.values() for one in seeds for kind in one.alarms})
-    return markdown(
+    return table(
         ["alarm rate of right invoices", *judges],
         (
             [kind, *(_mean_of([s.alarms for s in seeds], kind, 1) for seeds in judges.values())]
