@@ -86,6 +86,11 @@ def detection() -> None:
     print(_module("tests.benchmarks.detection", "--seeds", "10", "--first", "11", *where))
 
 
+def company() -> None:
+    """How well faults are found in five demo companies."""
+    print(_module("tests.benchmarks.demo_company", "--seeds", "11", "12", "13", "14", "15"))
+
+
 def intake() -> None:
     """Usage events from files, staged events, bad rows."""
     print(_module("tests.benchmarks.intake"))
@@ -109,7 +114,7 @@ def _module(name: str, *arguments: str) -> str:
 
 
 BENCHMARKS = {
-    work.__name__: work for work in (core, scoring, detection, runs, intake, serving, demo)
+    work.__name__: work for work in (core, scoring, detection, company, runs, intake, serving, demo)
 }
 
 

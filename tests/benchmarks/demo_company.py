@@ -18,31 +18,64 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from prebill.core.schemas.inbound import INVOICE_LINES, INVOICES
+from prebill.core.scoring.frames import Books
 from prebill.demo import collect
 from prebill.demo.assessment import answered
 from prebill.demo.catalogue import PERIOD
 from prebill.demo.runner import DEFAULT_CUSTOMERS, Places, run_demo
 from prebill.demo.truth import Truth
 from prebill.settings import Settings
+from prebill.store.drafts import lines_of
 from prebill.store.engine import Store
+from prebill.workflows.gate_files import load
+from tests.benchmarks.false_holds import false_hold_rates, rates_table
 from tests.benchmarks.intervals import bootstrap, wilson
 from tests.benchmarks.markdown import table
+from tests.benchmarks.rival import Reviewed, audit, compare, money_table
 
 HOLD: Final = 2
 REVIEW: Final = 1
+SEGMENTS: Final = {
+    "history": "confidence",
+    "currency": "currency",
+    "customer": "segment",
+    "odd": "kind",
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run left: drafts and gaps with decisions, the files it came from, the truth.
+
+    ``decided``: ``draft_id, contract_id, customer_id, currency, total_minor, lines_json, action,
+    anomaly_score, priority, confidence``, a row a draft; ``outcome`` as the demo collects it;
+    ``gaps``: ``draft_id, priority``; ``books`` the invoices before; ``segments`` by customer.
+    """
+
+    truth: Truth
+    decided: pl.DataFrame
+    outcome: pl.DataFrame
+    gaps: pl.DataFrame
+    books: Books
+    segments: pl.DataFrame
+    euro: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Judged:
     """One seed: ``faults`` with ``rank`` (0 to 2) and ``loss`` in euro; every draft and gap.
 
-    ``drafts``: ``contract_id, rank, is_faulty, is_gap``; ``negatives``: ``kind, rank``.
+    ``drafts``: ``contract_id, rank, is_faulty, is_gap``; ``negatives``: ``kind, contract_id,
+    rank``; ``clean``: right drafts with their segments.
     """
 
     seed: int
     faults: pl.DataFrame
     drafts: pl.DataFrame
     negatives: pl.DataFrame
+    clean: pl.DataFrame
+    reviewed: Reviewed
 
     @property
     def seen(self) -> pl.DataFrame:
@@ -52,48 +85,118 @@ class Judged:
 def run(seed: int, customers: int) -> Judged:
     """Make, bill and judge one company in a folder of its own."""
     with TemporaryDirectory(prefix="prebill-demo-") as folder:
-        directory = Path(folder)
         run_demo(
-            directory,
+            Path(folder),
             seed=seed,
             customers=customers,
             is_serving=False,
             say=lambda text: print(f"seed {seed}: {text}", file=sys.stderr),
             with_unseen=True,
         )
-        places = Places(directory.resolve())
-        truth = Truth.read(places.truth)
-        store = Store.open(Settings.load(places.home).database_url)
-        with store.read() as tx:
-            outcome = collect.outcome(tx, PERIOD)
-            rates = tx.table_frame("exchange_rates")
-        store.close()
-    return judged(truth, outcome, euro_rates(rates))
+        return judged(read(Places(Path(folder).resolve())))
+
+
+def read(places: Places) -> Result:
+    """Collect what a run left in its folder."""
+    store = Store.open(Settings.load(places.home).database_url)
+    text, number = pl.String(), pl.Float64()
+    schema = dict.fromkeys(("draft_id", "contract_id", "customer_id", "currency"), text)
+    with store.read() as tx:
+        decided = tx.frame(
+            "SELECT d.draft_id, d.contract_id, d.customer_id, d.currency, d.total_minor, "
+            "d.lines_json, e.action, e.anomaly_score, e.priority, e.confidence "
+            "FROM drafts d JOIN decisions e "
+            "ON e.draft_id = d.draft_id AND e.draft_version = d.version "
+            "WHERE d.period = :period AND d.state NOT IN ('superseded', 'lapsed')",
+            {
+                **schema,
+                "total_minor": pl.Int64(),
+                **dict.fromkeys(("lines_json", "action"), text),
+                **dict.fromkeys(("anomaly_score", "priority"), number),
+                "confidence": text,
+            },
+            {"period": PERIOD.name},
+        )
+        gaps = tx.frame(
+            "SELECT draft_id, priority FROM cases WHERE kind = 'gap'",
+            {"draft_id": text, "priority": number},
+        )
+        outcome = collect.outcome(tx, PERIOD)
+        rates = tx.table_frame("exchange_rates")
+        segments = tx.table_frame("customers", columns=["customer_id", "segment"])
+    store.close()
+    files = (load(places.data, frame).frame for frame in (INVOICES, INVOICE_LINES))
+    return Result(
+        truth=Truth.read(places.truth),
+        decided=decided,
+        outcome=outcome,
+        gaps=gaps,
+        books=Books(*files),
+        segments=segments,
+        euro=euro_rates(rates),
+    )
 
 
 def euro_rates(rates: pl.DataFrame) -> dict[str, float]:
     """What a unit of each currency was worth in euro on the last day of the files."""
     last = rates.filter(pl.col("quote_currency") == "EUR").sort("rate_on")
-    newest = last.unique("base_currency", keep="last")
-    return {
-        "EUR": 1.0,
-        **{base: float(rate) for base, rate in newest.select("base_currency", "rate").iter_rows()},
-    }
+    newest = last.unique("base_currency", keep="last").select("base_currency", "rate")
+    return {"EUR": 1.0, **{base: float(rate) for base, rate in newest.iter_rows()}}
 
 
-def judged(truth: Truth, outcome: pl.DataFrame, rates: dict[str, float]) -> Judged:
+def judged(result: Result) -> Judged:
     """Put truth and outcome of one seed beside each other."""
-    euro = pl.col("currency").replace_strict(rates, return_dtype=pl.Float64) / 100
+    truth = result.truth
+    euro = pl.col("currency").replace_strict(result.euro, return_dtype=pl.Float64) / 100
     faults = pl.concat(
-        answered(faults, outcome).with_columns(is_unseen=pl.lit(value=is_unseen))
+        answered(faults, result.outcome).with_columns(is_unseen=pl.lit(value=is_unseen))
         for faults, is_unseen in ((truth.seen, False), (truth.unseen, True))
     ).with_columns(loss=pl.min_horizontal("error_minor", "median_minor") * euro)
     rank = pl.col("action").replace_strict({"release": 0, "review": REVIEW, "hold": HOLD})
-    faulty = truth.faults["contract_id"].implode()
-    drafts = outcome.with_columns(rank=rank, is_faulty=pl.col("contract_id").is_in(faulty))
+    is_faulty = pl.col("contract_id").is_in(truth.faults["contract_id"].implode())
+    drafts = result.outcome.with_columns(rank=rank, is_faulty=is_faulty)
     strictest = drafts.group_by("contract_id").agg(pl.col("rank").max())
     negatives = truth.negatives.join(strictest, on="contract_id")
-    return Judged(truth.seed, faults, drafts, negatives.select("kind", "contract_id", "rank"))
+    kinds = truth.negatives.sort("kind").unique("contract_id", keep="first")
+    clean = (
+        result.decided.filter(~is_faulty)
+        .join(kinds.select("contract_id", "kind"), on="contract_id", how="left")
+        .join(result.segments, on="customer_id", how="left")
+        .select("action", "confidence", "currency", "segment", pl.col("kind").fill_null("nothing"))
+    )
+    return Judged(
+        seed=truth.seed,
+        faults=faults,
+        drafts=drafts,
+        negatives=negatives.select("kind", "contract_id", "rank"),
+        clean=clean,
+        reviewed=reviewed(result, faults.filter(~pl.col("is_unseen"))),
+    )
+
+
+def reviewed(result: Result, faults: pl.DataFrame) -> Reviewed:
+    """Money for equal numbers of reviews, against the rules that others publish."""
+    drafted = result.decided.select("draft_id", "lines_json")
+    heads = result.decided.with_columns(
+        invoice_id="draft_id",
+        issued_on=pl.lit(PERIOD.end_on),
+        due_on=pl.lit(PERIOD.end_on),
+    )
+    lines = lines_of(drafted).with_columns(invoice_id="draft_id", product="charge_id")
+    books = Books(
+        pl.concat([result.books.invoices, INVOICES.conform(heads)]),
+        pl.concat([result.books.lines, INVOICE_LINES.conform(lines)]),
+    )
+    is_usage = pl.col("product").is_in(["api", "storage", "documents", "projects"])
+    audited = audit(books, is_usage).join(heads.select("invoice_id"), on="invoice_id", how="semi")
+    ranked = pl.concat([result.decided.select("draft_id", "priority"), result.gaps])
+    queue = ranked.sort("priority", "draft_id", descending=[True, False])["draft_id"].to_list()
+    return compare(
+        audited,
+        dict(faults.select("contract_id", "loss").iter_rows()),
+        {"Prebill, by priority": queue},
+        dict(result.outcome.select("draft_id", "contract_id").iter_rows()),
+    )
 
 
 # ── Figures ──────────────────────────────────────────────────────────────────────────────────
@@ -200,12 +303,15 @@ def report(seeds: list[Judged]) -> str:
     """All tables; the families that no detector was written for stand apart."""
     seen = pl.concat(one.seen for one in seeds)
     unseen = pl.concat(one.faults.filter("is_unseen") for one in seeds)
+    clean = false_hold_rates(pl.concat(one.clean for one in seeds), SEGMENTS)
     parts = (
         ("By seed", by_seed(seeds)),
         ("By kind of fault", by_family(seen)),
         ("Kinds of fault that no detector was written for", by_family(unseen)),
         ("By size", by_size(seen)),
         ("Hard negatives", by_negative(seeds)),
+        ("False holds by segment", rates_table(clean)),
+        ("Against Zuora's published rules", money_table([one.reviewed for one in seeds])),
     )
     return "\n\n".join(f"### {title}\n\n{body}" for title, body in parts)
 

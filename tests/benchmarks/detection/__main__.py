@@ -11,23 +11,39 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.benchmarks.detection import noisy, smooth, sparse, tables
+import polars as pl
+
+from prebill.core.scoring.frames import Books
+from tests.benchmarks.detection import ablation, noisy, smooth, sparse, tables
 from tests.benchmarks.detection.injection import Injected, inject
 from tests.benchmarks.detection.judges import anomaly_scores, prepared, raw_forest, robust_z
 from tests.benchmarks.detection.metrics import Figures, figures
 from tests.benchmarks.detection.series import Series
+from tests.benchmarks.false_holds import false_hold_rates, rates_table
+from tests.benchmarks.rival import Reviewed, audit, compare, money_table
 
 Make = Callable[[int], Series]
+
+
+ALONE = "Prebill, invoices alone"
+WITH_EVENTS = "Prebill, with usage events"
+SEGMENTS = {"history": "confidence", "currency": "currency", "size": "size", "odd": "kind"}
 
 
 @dataclass
 class Results:
     """What is collected over the seeds of one series."""
 
-    figures: dict[str, list[Figures]] = field(default_factory=dict)
+    judges: dict[str, list[Figures]] = field(default_factory=dict)
+    steps: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    reviewed: list[Reviewed] = field(default_factory=list)
+    clean: list[pl.DataFrame] = field(default_factory=list)
 
     def add(self, judge: str, one: Figures) -> None:
-        self.figures.setdefault(judge, []).append(one)
+        self.judges.setdefault(judge, []).append(one)
+
+    def add_step(self, judge: str, step: str, precision: float) -> None:
+        self.steps.setdefault(step, {}).setdefault(judge, []).append(precision)
 
 
 def run(make: Make, seeds: range) -> None:
@@ -37,23 +53,75 @@ def run(make: Make, seeds: range) -> None:
         series = make(seed)
         injected = inject(series, seed)
         judge(injected, seed, results)
-        alone = results.figures["Prebill, invoices alone"][-1]
+        alone = results.judges[ALONE][-1]
         print(f"{series.name}, seed {seed}: {alone.average_precision:.3f}", file=sys.stderr)
     print(f"## {describe(series, injected, seeds)}\n")
-    for table in (tables.summary, tables.by_fault, tables.alarms):
-        print(table(results.figures) + "\n", flush=True)
+    for show in (tables.summary, tables.by_fault, tables.alarms):
+        print(show(results.judges) + "\n", flush=True)
+    print(tables.by_step(results.steps) + "\n")
+    print(money_table(results.reviewed) + "\n")
+    clean = pl.concat(results.clean)
+    print(rates_table(false_hold_rates(clean, SEGMENTS)) + "\n", flush=True)
 
 
 def judge(injected: Injected, seed: int, results: Results) -> None:
     """Let everybody judge the same invoices."""
-    alone = injected.inputs(with_events=False)
-    results.add("robust z", figures(injected, robust_z(alone)))
-    results.add("forest on raw amounts", figures(injected, raw_forest(alone, seed)))
-    scored = prepared(alone, seed).judged()
-    results.add("Prebill, invoices alone", figures(injected, anomaly_scores(scored)))
+    inputs = {ALONE: injected.inputs(with_events=False)}
     if injected.series.meters:
-        scored = prepared(injected.inputs(with_events=True), seed).judged()
-        results.add("Prebill, with usage events", figures(injected, anomaly_scores(scored)))
+        inputs[WITH_EVENTS] = injected.inputs(with_events=True)
+    results.add("robust z", figures(injected, robust_z(inputs[ALONE])))
+    forest = figures(injected, raw_forest(inputs[ALONE], seed))
+    results.add("forest on raw amounts", forest)
+    orders = {}
+    for name, given in inputs.items():
+        ready = prepared(given, seed)
+        scored = ready.judged()
+        whole = figures(injected, anomaly_scores(scored))
+        results.add(name, whole)
+        orders[f"{name}, by priority"] = by_priority(scored.decisions)
+        results.add_step(name, "forest on raw amounts", forest.average_precision)
+        for step, detectors in ablation.steps().items():
+            is_whole = step == ablation.ALL
+            one = whole if is_whole else figures(injected, anomaly_scores(ready.judged(detectors)))
+            results.add_step(name, step, one.average_precision)
+    results.reviewed.append(compare(audited(injected), losses(injected), orders))
+    results.clean.append(clean_rows(injected, scored.decisions))
+
+
+def by_priority(decisions: pl.DataFrame) -> list[str]:
+    """Drafts in the order in which reviewers would take them."""
+    order = ["priority", "anomaly_score", "invoice_id"]
+    return decisions.sort(order, descending=[True, True, False])["invoice_id"].to_list()
+
+
+def audited(injected: Injected) -> pl.DataFrame:
+    """What the rival's rules say of the drafts."""
+    meters = injected.series.meters
+    is_usage = pl.col("product").is_in(list(meters)) if meters else pl.lit(value=True)
+    rows = audit(Books(injected.invoices, injected.lines), is_usage)
+    drafts = injected.invoices.filter(pl.col("issued_on") >= injected.series.held_out_from)
+    judged = drafts.filter(~pl.col("invoice_id").is_in(injected.unjudged))
+    return rows.join(judged.select("invoice_id"), on="invoice_id", how="semi")
+
+
+def losses(injected: Injected) -> dict[str, float]:
+    """Wrong money by draft, in major units; currencies are added up as they stand."""
+    rows = injected.truth.select("invoice_id", pl.col("error_minor") / 100)
+    return dict(rows.iter_rows())
+
+
+def clean_rows(injected: Injected, decisions: pl.DataFrame) -> pl.DataFrame:
+    """Right drafts with what they are divided by; an invoice odd in two ways counts once."""
+    oddest = injected.series.benign.sort("invoice_id", "kind").unique("invoice_id", keep="first")
+    wrong = pl.concat([injected.truth["invoice_id"], pl.Series(injected.unjudged, dtype=pl.String)])
+    third = ((pl.col("total_minor").rank("ordinal") - 1) * 3 // pl.len()).cast(pl.Int64)
+    return (
+        decisions.join(injected.invoices.select("invoice_id", "total_minor"), on="invoice_id")
+        .with_columns(size=third.replace_strict({0: "small", 1: "middle", 2: "large"}))
+        .filter(~pl.col("invoice_id").is_in(wrong.implode()))
+        .join(oddest, on="invoice_id", how="left")
+        .select("action", "confidence", "currency", "size", pl.col("kind").fill_null("nothing"))
+    )
 
 
 def describe(series: Series, injected: Injected, seeds: range) -> str:

@@ -84,6 +84,7 @@ def mean(values: Sequence[float]) -> float:
     return float(np.mean(values))
 
 
-def spread(values: Sequence[float]) -> float:
-    """Standard deviation of a seed."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+def mean_and_spread(values: Sequence[float]) -> str:
+    """Mean, and the standard deviation of a seed."""
+    spread = f"{np.std(values, ddof=1):.3f}" if len(values) > 1 else "–"
+    return f"{mean(values):.3f} ({spread})"

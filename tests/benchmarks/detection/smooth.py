@@ -33,17 +33,18 @@ WEEKS: Final = 104
 HELD_OUT_FROM: Final = date(2025, 7, 7)
 PLANS: Final = (
     Plan(900, {"orders": 120_000}),
-    Plan(2_900, {"orders": 100_000}),
-    Plan(7_900, {"orders": 85_000}),
+    Plan(4_900, {"orders": 110_000}),
+    Plan(14_900, {"orders": 100_000}),
 )
 LEVELS: Final = (60.0, 100.0, 180.0)
 #: The knobs of difficulty: scatter of a log week and day, and who has holiday peaks.
-WEEK_SCATTER: Final = 0.006
-DAY_SCATTER: Final = 0.02
-SEASON: Final = 0.10
+WEEK_SCATTER: Final = 0.004
+DAY_SCATTER: Final = 0.012
+WALK: Final = 0.003
+SEASON: Final = 0.08
 SIZE_SCATTER: Final = 0.2
-COMMON_PEAK: Final = 0.05
-PEAK_SHARE: Final = 0.04
+COMMON_PEAK: Final = 0.03
+PEAK_SHARE: Final = 0.03
 PEAK_HEIGHT: Final = 0.25
 DRIFT_SHARE: Final = 0.1
 PLAN_CHANGES_A_WEEK: Final = 0.0003
@@ -130,7 +131,7 @@ def _orders(rng: np.random.Generator, plan: Whole, drift: Floats) -> Whole:
     peaks = sum(np.exp(-(((year_day - middle) / width) ** 2)) for middle, width in _PEAKS)
     noise = rng.lognormal(0, 0.3, (CUSTOMERS, 1))
     weekly = np.repeat(rng.standard_t(5, (CUSTOMERS, WEEKS)), 7, axis=1) * WEEK_SCATTER * noise
-    walk = np.repeat(rng.normal(0, 0.006, (CUSTOMERS, WEEKS)).cumsum(axis=1), 7, axis=1)
+    walk = np.repeat(rng.normal(0, WALK, (CUSTOMERS, WEEKS)).cumsum(axis=1), 7, axis=1)
     daily = rng.standard_normal(drift.shape) * DAY_SCATTER * noise
     log_values = drift + season + height[:, None] * peaks + weekly + walk + daily
     return np.rint(size[:, None] * _WEEK[days % 7] * np.exp(log_values)).astype(np.int64)

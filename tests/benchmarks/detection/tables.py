@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tests.benchmarks.detection.metrics import Figures, mean, spread
+from tests.benchmarks.detection.metrics import Figures, mean, mean_and_spread
 from tests.benchmarks.markdown import table
 
 ByJudge = Mapping[str, Sequence[Figures]]
@@ -23,7 +23,7 @@ def _summary_row(name: str, seeds: Sequence[Figures]) -> list[str]:
     others = mean([one.alarms["not drifting"] for one in seeds])
     return [
         name,
-        f"{mean(precision):.3f} ({spread(precision):.3f})",
+        mean_and_spread(precision),
         f"{mean([one.top_precision for one in seeds]):.2f}",
         f"{mean([one.recall for one in seeds]):.2f}",
         f"{drifting:.2%}",
@@ -53,6 +53,15 @@ def alarms(judges: ByJudge) -> str:
             [kind, *(_mean_of([s.alarms for s in seeds], kind, 1) for seeds in judges.values())]
             for kind in kinds
         ),
+    )
+
+
+def by_step(steps: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    """Average precision after each group of detectors was added."""
+    judges = list(next(iter(steps.values())))
+    return table(
+        ["average precision (sd)", *judges],
+        ([step, *(mean_and_spread(by[name]) for name in judges)] for step, by in steps.items()),
     )
 
 
