@@ -15,7 +15,7 @@ import polars as pl
 
 from prebill.core.money import DECIMAL
 from prebill.core.schemas.inbound import CUSTOMERS, INVOICE_LINES, INVOICES, USAGE_EVENTS
-from tests.benchmarks.detection.series import PriceList
+from tests.benchmarks.detection.series import PriceList, Series
 
 Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
@@ -77,11 +77,37 @@ class Company:
         return len(self.place)
 
 
+def series_of(
+    rng: np.random.Generator,
+    company: Company,
+    plans: tuple[Plan, ...],
+    *,
+    name: str,
+    held_out_from: date,
+    benign: pl.DataFrame,
+) -> Series:
+    """Bill a company from its first period to its last and deliver its usage events."""
+    invoices, lines = bill(company, plans)
+    return Series(
+        name=name,
+        is_simulated=True,
+        invoices=invoices,
+        lines=lines,
+        customers=_customers_frame(company),
+        held_out_from=held_out_from,
+        tax_rates=TAX_RATES,
+        benign=benign,
+        events=usage_events(rng, company),
+        meters={meter: meter for meter in company.daily},
+        price_lists=_price_lists(plans),
+    )
+
+
 def customer_ids(count: int) -> pl.Series:
     return pl.Series([f"C{number:04d}" for number in range(count)])
 
 
-def customers_frame(company: Company) -> pl.DataFrame:
+def _customers_frame(company: Company) -> pl.DataFrame:
     origin = pl.lit(company.start_on)
     frame = pl.DataFrame(
         {
@@ -93,7 +119,7 @@ def customers_frame(company: Company) -> pl.DataFrame:
     return CUSTOMERS.conform(frame.with_columns(signed_up_on=origin + pl.duration(days="day")))
 
 
-def price_lists(plans: tuple[Plan, ...]) -> dict[str, PriceList]:
+def _price_lists(plans: tuple[Plan, ...]) -> dict[str, PriceList]:
     """What the injector needs to bill somebody by another plan."""
     return {
         currency: tuple(

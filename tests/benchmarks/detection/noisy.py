@@ -13,17 +13,13 @@ import numpy as np
 
 from tests.benchmarks.detection.invoicing import (
     PLACES,
-    TAX_RATES,
     Company,
     Floats,
     Plan,
     Truths,
     Whole,
-    bill,
-    customers_frame,
     month_edges,
-    price_lists,
-    usage_events,
+    series_of,
 )
 from tests.benchmarks.detection.series import Series
 from tests.benchmarks.detection.terms import benign, lifetimes, plan_walk
@@ -91,19 +87,13 @@ def make(seed: int) -> Series:
         },
         service_minor=_services(rng, plan),
     )
-    invoices, lines = bill(company, PLANS)
-    return Series(
+    return series_of(
+        rng,
+        company,
+        PLANS,
         name="noisy usage",
-        is_simulated=True,
-        invoices=invoices,
-        lines=lines,
-        customers=customers_frame(company),
         held_out_from=HELD_OUT_FROM,
-        tax_rates=TAX_RATES,
         benign=benign(company, drifting_from),
-        events=usage_events(rng, company),
-        meters={"requests": "requests", "storage": "storage"},
-        price_lists=price_lists(PLANS),
     )
 
 

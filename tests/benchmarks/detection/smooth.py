@@ -14,15 +14,12 @@ import polars as pl
 
 from tests.benchmarks.detection.invoicing import (
     PLACES,
-    TAX_RATES,
     Company,
     Floats,
     Plan,
     Whole,
-    bill,
-    customers_frame,
-    price_lists,
-    usage_events,
+    billed_periods,
+    series_of,
 )
 from tests.benchmarks.detection.series import Series
 from tests.benchmarks.detection.terms import benign, lifetimes, plan_walk
@@ -81,19 +78,13 @@ def make(seed: int) -> Series:
         records={"orders": rng.choice([1, 2], CUSTOMERS)},
         service_minor=_services(rng),
     )
-    invoices, lines = bill(company, PLANS)
-    return Series(
+    return series_of(
+        rng,
+        company,
+        PLANS,
         name="smooth weekly",
-        is_simulated=True,
-        invoices=invoices,
-        lines=lines,
-        customers=customers_frame(company),
         held_out_from=HELD_OUT_FROM,
-        tax_rates=TAX_RATES,
-        benign=pl.concat([benign(company, drifting_from), _holidays(invoices)]),
-        events=usage_events(rng, company),
-        meters={"orders": "orders"},
-        price_lists=price_lists(PLANS),
+        benign=pl.concat([benign(company, drifting_from), _holidays(company)]),
     )
 
 
@@ -137,13 +128,13 @@ def _orders(rng: np.random.Generator, plan: Whole, drift: Floats) -> Whole:
     return np.rint(size[:, None] * _WEEK[days % 7] * np.exp(log_values)).astype(np.int64)
 
 
-def _holidays(invoices: pl.DataFrame) -> pl.DataFrame:
+def _holidays(company: Company) -> pl.DataFrame:
     """Invoices of the weeks in which a peak has its middle."""
-    week = pl.int_ranges(
-        pl.col("period_start_on").dt.ordinal_day(), pl.col("period_start_on").dt.ordinal_day() + 7
-    )
-    has_peak = pl.any_horizontal(week.list.contains(middle) for middle, _ in _PEAKS)
-    return invoices.filter(has_peak).select("invoice_id", kind=pl.lit("holiday"))
+    rows = billed_periods(company)
+    first = company.edges[rows["period"].to_numpy()][:, None]
+    middles = np.array([middle + 365 * year for middle, _ in _PEAKS for year in range(3)])
+    has_peak = ((first <= middles) & (middles < first + 7)).any(axis=1)
+    return rows.filter(pl.Series(has_peak)).select("invoice_id", kind=pl.lit("holiday"))
 
 
 def _services(rng: np.random.Generator) -> Whole:
