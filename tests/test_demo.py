@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from prebill.demo.faults import Family
+from prebill.demo.faults import UNSEEN, Family
 from prebill.demo.runner import Places, run_demo
 
 CUSTOMERS = 400
@@ -55,7 +55,7 @@ def test_everything_agrees(demo: Demo) -> None:
 @pytest.mark.slow
 def test_most_faults_are_stopped_and_most_invoices_are_not(demo: Demo) -> None:
     families = {row["family"]: row for row in demo.result["families"]}
-    assert set(families) == {*(family.value for family in Family), "all"}
+    assert set(families) == {*(family.value for family in Family), "all"} - UNSEEN
     assert families["all"]["recall"] >= 0.7
     for money in demo.result["money"]:
         assert money["untouched"] >= 0.85 * money["drafts"]

@@ -5,6 +5,7 @@ tables and raw output; ``docs/benchmarks.md`` keeps the latest of them with what
 """
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -78,6 +79,18 @@ def scoring() -> None:
     print(_module("tests.benchmarks.scoring_speed"))
 
 
+def detection() -> None:
+    """How well faults are found; the environment variable RETAIL names the real invoices."""
+    retail = os.environ.get("RETAIL")
+    where = ["--retail", retail] if retail else []
+    print(_module("tests.benchmarks.detection", "--seeds", "10", "--first", "11", *where))
+
+
+def company() -> None:
+    """How well faults are found in five demo companies."""
+    print(_module("tests.benchmarks.demo_company", "--seeds", "11", "12", "13", "14", "15"))
+
+
 def intake() -> None:
     """Usage events from files, staged events, bad rows."""
     print(_module("tests.benchmarks.intake"))
@@ -100,7 +113,9 @@ def _module(name: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-BENCHMARKS = {work.__name__: work for work in (core, scoring, runs, intake, serving, demo)}
+BENCHMARKS = {
+    work.__name__: work for work in (core, scoring, detection, company, runs, intake, serving, demo)
+}
 
 
 def main() -> None:

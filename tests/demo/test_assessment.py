@@ -19,8 +19,8 @@ from prebill.demo.truth import FAULT_COLUMNS, Truth
 
 
 def fault(family: str, number: int, error_minor: int) -> dict[str, object]:
-    values = (family, f"C{number}", f"K{number}", "EUR", 10_000, 12_000, "EUR", error_minor, "over")
-    return dict(zip(FAULT_COLUMNS, values, strict=True))
+    values = (family, f"C{number}", f"K{number}", "EUR", 10_000, 12_000, "EUR", error_minor)
+    return dict(zip(FAULT_COLUMNS, (*values, 9_000, "over"), strict=True))
 
 
 def draft(
@@ -68,23 +68,20 @@ NAMES = pl.DataFrame(
         "name": [f"Customer {number}" for number in range(1, 8)],
     }
 )
-RESULT = assess(
-    TRUTH,
-    pl.DataFrame(
-        [
-            draft(1, "hold", "usage_high"),
-            draft(2, "release"),
-            draft(3, "release"),
-            draft(3, "review", "duplicate", suffix="B"),
-            draft(4, "hold", "never_drafted", is_gap=True, total_minor=9_000),
-            draft(5, "release"),
-            draft(6, "hold", "usage_high"),
-            draft(7, "review", "odd"),
-        ],
-        schema=OUTCOME,
-    ),
-    NAMES,
+OUTCOME_ROWS = pl.DataFrame(
+    [
+        draft(1, "hold", "usage_high"),
+        draft(2, "release"),
+        draft(3, "release"),
+        draft(3, "review", "duplicate", suffix="B"),
+        draft(4, "hold", "never_drafted", is_gap=True, total_minor=9_000),
+        draft(5, "release"),
+        draft(6, "hold", "usage_high"),
+        draft(7, "review", "odd"),
+    ],
+    schema=OUTCOME,
 )
+RESULT = assess(TRUTH, OUTCOME_ROWS, NAMES)
 
 
 def test_family_counts_held_reviewed_and_missed() -> None:
@@ -119,6 +116,18 @@ def test_names_of_missed_and_wrongly_stopped() -> None:
 def test_hard_negatives_by_kind() -> None:
     rows = {row["kind"]: row for row in RESULT.hard_negatives.iter_rows(named=True)}
     assert (rows["spike"]["held"], rows["season"]["held"]) == (1, 0)
+
+
+def test_unseen_families_are_shown_apart() -> None:
+    faults = pl.concat([TRUTH.faults, pl.DataFrame([fault("sibling_usage", 7, 500)])])
+    truth = Truth(1, 7, faults, TRUTH.negatives)
+    result = assess(truth, OUTCOME_ROWS, NAMES)
+    whole = result.families.filter(pl.col("family") == "all").row(0, named=True)
+    assert (4, 1) == (whole["faults"], whole["false_stops"])
+    unseen = result.unseen.row(0, named=True)
+    assert ("sibling_usage", 0, 1) == tuple(unseen[n] for n in ("family", "held", "reviewed"))
+    assert result.money.equals(RESULT.money)
+    assert RESULT.unseen.is_empty()
 
 
 def test_nothing_stopped_gives_no_precision() -> None:

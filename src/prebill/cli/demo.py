@@ -21,6 +21,9 @@ def demo(
     serve: Annotated[
         bool, typer.Option(help="Leave the console running in the background at the end.")
     ] = True,
+    unseen: Annotated[
+        bool, typer.Option(help="Plant kinds of fault that no detector was written for, too.")
+    ] = False,
 ) -> None:
     """Make a company with known faults, bill it, and show what was held, missed and why."""
     from prebill.demo.runner import run_demo
@@ -30,6 +33,7 @@ def demo(
         seed=seed,
         customers=customers,
         is_serving=serve,
+        with_unseen=unseen,
         say=lambda text: typer.secho(text, err=True, dim=True),
     )
     for line in lines:

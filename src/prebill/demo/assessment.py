@@ -33,7 +33,8 @@ OUTCOME: Final = pl.Schema(
 class Assessment:
     """``money``: a row a currency; ``families``: a row a family and one for all; names of both.
 
-    ``missed`` are faults that went out, ``wrongly_stopped`` right invoices that did not.
+    ``missed`` are faults that went out, ``wrongly_stopped`` right invoices that did not. Faults of
+    the families that no detector was written for are in ``unseen`` only, a row a family.
     """
 
     money: pl.DataFrame
@@ -41,6 +42,7 @@ class Assessment:
     missed: pl.DataFrame
     wrongly_stopped: pl.DataFrame
     hard_negatives: pl.DataFrame
+    unseen: pl.DataFrame
 
 
 def assess(truth: Truth, outcome: pl.DataFrame, names: pl.DataFrame) -> Assessment:
@@ -56,14 +58,7 @@ def assess(truth: Truth, outcome: pl.DataFrame, names: pl.DataFrame) -> Assessme
         ``customer_id`` and ``name``: who got no draft is named too.
     """
     ranked = outcome.with_columns(rank=pl.col("action").replace_strict(_LADDER))
-    strictest = ranked.sort("contract_id", "rank", descending=[False, True]).unique(
-        "contract_id", keep="first", maintain_order=True
-    )
-    faults = truth.faults.join(
-        strictest.select("contract_id", "rank", "reason_code", "draft_id"),
-        on="contract_id",
-        how="left",
-    ).with_columns(pl.col("rank").fill_null(0))
+    faults = answered(truth.seen, outcome)
     clean = ranked.join(truth.faults, on="contract_id", how="anti")
     stopped = clean.filter(pl.col("rank") > 0)
     kinds = truth.negatives.group_by("contract_id").agg(kind=pl.col("kind").sort().str.join(", "))
@@ -77,7 +72,24 @@ def assess(truth: Truth, outcome: pl.DataFrame, names: pl.DataFrame) -> Assessme
         .join(names, on="customer_id", how="left")
         .sort("rank", "total_minor", "draft_id", descending=[True, True, False]),
         hard_negatives=_hard_negatives(truth, clean),
+        unseen=_per_family(answered(truth.unseen, outcome)),
     )
+
+
+def answered(faults: pl.DataFrame, outcome: pl.DataFrame) -> pl.DataFrame:
+    """Add to each fault what the strictest draft or case of its contract came to.
+
+    ``rank`` 0 to 2: released, reviewed, held; ``reason_code`` and ``draft_id`` of that one.
+    """
+    ranked = outcome.with_columns(rank=pl.col("action").replace_strict(_LADDER))
+    strictest = ranked.sort("contract_id", "rank", descending=[False, True]).unique(
+        "contract_id", keep="first", maintain_order=True
+    )
+    return faults.join(
+        strictest.select("contract_id", "rank", "reason_code", "draft_id"),
+        on="contract_id",
+        how="left",
+    ).with_columns(pl.col("rank").fill_null(0))
 
 
 def _money(ranked: pl.DataFrame, faults: pl.DataFrame) -> pl.DataFrame:
@@ -107,24 +119,27 @@ def _money(ranked: pl.DataFrame, faults: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _families(faults: pl.DataFrame, stopped: pl.DataFrame) -> pl.DataFrame:
-    """Count faults, catches and the false stops that belong to a family."""
+def _per_family(faults: pl.DataFrame) -> pl.DataFrame:
+    """Count faults and catches, with the share of the wrong money and the leading reasons."""
     is_caught = pl.col("rank") > 0
-    per_family = (
+    return (
         faults.group_by("family")
         .agg(
             faults=pl.len(),
             held=(pl.col("rank") == 2).sum(),
             reviewed=(pl.col("rank") == 1).sum(),
-            error_minor_all=pl.col("error_minor").sum(),
             caught_money_share=pl.col("error_minor").filter(is_caught).sum()
             / pl.col("error_minor").sum(),
             reasons=pl.col("reason_code").filter(is_caught).drop_nulls().unique().sort(),
         )
-        .drop("error_minor_all")
         .sort("family")
     )
-    false_by_family = _false_stops(faults.filter(is_caught), stopped)
+
+
+def _families(faults: pl.DataFrame, stopped: pl.DataFrame) -> pl.DataFrame:
+    """Count faults, catches and the false stops that belong to a family."""
+    per_family = _per_family(faults)
+    false_by_family = _false_stops(faults.filter(pl.col("rank") > 0), stopped)
     table = (
         per_family.join(false_by_family, on="family", how="left")
         .with_columns(pl.col("false_stops").fill_null(0))

@@ -12,21 +12,22 @@ from prebill.demo.agreements import agreement_frames, make_agreements
 from prebill.demo.billing import bill_month, billing_inputs
 from prebill.demo.catalogue import HISTORY_START_ON, PERIOD, catalogue
 from prebill.demo.customers import customer_frames, is_active_throughout, make_traits
-from prebill.demo.faults import FAULTS, Company, Frames, plant, trial
+from prebill.demo.faults import FAULTS, UNSEEN_FAULTS, Company, Frames, plant, trial
 from prebill.demo.history import issue, make_history
 from prebill.demo.payments import make_payments
-from prebill.demo.truth import FAULT_COLUMNS, Truth, effects, hard_negatives, keep_equal_numbers
+from prebill.demo.truth import FAULT_COLUMNS, Truth, effects, hard_negatives, keep_sized
 from prebill.demo.usage import make_usage
 
 FAULTY_SHARE: Final = 0.02
-#: How many customers try a family for each one that will have it: some faults change no invoice.
-_TRIES: Final = 4
+#: How many customers try a family for each one that will have it: some faults change no invoice,
+#: and of those that do, the sizes wanted are chosen.
+_TRIES: Final = 8
 #: Fewer would leave no customer for the scarce families.
 SMALLEST_COMPANY: Final = 200
 _PARQUET_FROM_ROWS: Final = 50_000
 
 
-def generate(directory: Path, seed: int, customers: int) -> Truth:
+def generate(directory: Path, seed: int, customers: int, *, with_unseen: bool = False) -> Truth:
     """Write the canonical files of a company with known faults.
 
     Parameters
@@ -37,6 +38,8 @@ def generate(directory: Path, seed: int, customers: int) -> Truth:
         Chooses the company.
     customers : int
         Customers over the 18 months, at least 200.
+    with_unseen : bool
+        Plant the two families that no detector was written for as well.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def generate(directory: Path, seed: int, customers: int) -> Truth:
         message = f"the demo needs at least {SMALLEST_COMPANY} customers, not {customers}"
         raise InputError(message, customers=customers)
     company, jumps = make_company(seed, customers)
-    frames, faults = make_faulty(seed, company, jumps)
+    frames, faults = make_faulty(seed, company, jumps, with_unseen=with_unseen)
     faulty_numbers = faults["number"]
     truth = Truth(
         seed=seed,
@@ -100,24 +103,32 @@ def _past_invoices(frames: Frames) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
 
 
-def make_faulty(seed: int, company: Company, jumps: pl.DataFrame) -> tuple[Frames, pl.DataFrame]:
+def make_faulty(
+    seed: int, company: Company, jumps: pl.DataFrame, *, with_unseen: bool = False
+) -> tuple[Frames, pl.DataFrame]:
     """Plant the faults; return the frames with them and one row a fault (``number`` included).
 
-    A trial with more customers than needed shows which faults change an invoice at all; of those,
-    the same number of each family is planted for good.
+    A trial with more customers than needed shows which faults change an invoice, and by how much;
+    of those, the same number of each family is planted for good. The eleven families are the same
+    with and without the unseen ones.
     """
     invoices = int(is_active_throughout(company.traits).sum())
     per_family = max(1, int(invoices * FAULTY_SHARE / len(FAULTS) + 0.5))
-    tried = trial(seed, company, jumps["number"], _TRIES * per_family + 2)
     contracts = company.agreements.contracts.unique("number", keep="first", maintain_order=True)
-    tried = tried.join(
-        contracts.select("number", "contract_id"), on="number", maintain_order="left"
-    )
-    true_drafts = _drafts(company.frames)
-    measured = effects(true_drafts, _drafts(plant(seed, company, tried)))
-    kept = keep_equal_numbers(tried, measured, per_family)
+    spared, groups = jumps["number"], []
+    for faults in (FAULTS, UNSEEN_FAULTS) if with_unseen else (FAULTS,):
+        tried = trial(seed, company, spared, _TRIES * per_family + 2, faults)
+        spared = pl.concat([spared, tried["number"]])
+        groups.append(
+            tried.join(
+                contracts.select("number", "contract_id"), on="number", maintain_order="left"
+            )
+        )
+    true_drafts, earlier = _drafts(company.frames), company.frames["invoices"]
+    measured = effects(true_drafts, _drafts(plant(seed, company, pl.concat(groups))), earlier)
+    kept = pl.concat([keep_sized(seed, tried, measured, per_family) for tried in groups])
     frames = plant(seed, company, kept.select("number", "family"))
-    final = effects(true_drafts, _drafts(frames))
+    final = effects(true_drafts, _drafts(frames), earlier)
     return frames, kept.join(final, on="contract_id", maintain_order="left")
 
 

@@ -83,6 +83,7 @@ def render(
         ("3  What it missed and what it stopped wrongly", error_lines(assessment)),
         ("4  Control", control_lines(control)),
         ("   Recall and precision by kind of fault", family_lines(assessment)),
+        *_unseen_section(assessment),
         ("5  The console on this data", console_lines(console)),
         ("6  Your own data", own_data_lines()),
         ("   Seconds", [_seconds(seconds)]),
@@ -222,6 +223,18 @@ def family_lines(assessment: Assessment) -> list[str]:
         f"{others} more were stopped for reasons that stopped no fault",
     ]
     return [*aligned(rows), *notes]
+
+
+def _unseen_section(assessment: Assessment) -> list[tuple[str, list[str]]]:
+    """Show the kinds of fault that no detector was written for, where they were planted."""
+    if assessment.unseen.is_empty():
+        return []
+    rows: list[Sequence[str]] = [("kind of fault", "faults", "held", "review", "money", "by")]
+    for row in assessment.unseen.iter_rows(named=True):
+        counts = (str(row[name]) for name in ("faults", "held", "reviewed"))
+        share = f"{row['caught_money_share']:.0%}"
+        rows.append((row["family"], *counts, share, ", ".join(row["reasons"])))
+    return [("   Kinds of fault that no detector was written for", aligned(rows))]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -80,7 +80,13 @@ class Places:
 
 
 def run_demo(
-    directory: Path, *, seed: int, customers: int, is_serving: bool, say: Say
+    directory: Path,
+    *,
+    seed: int,
+    customers: int,
+    is_serving: bool,
+    say: Say,
+    with_unseen: bool = False,
 ) -> list[str]:
     """Build, import, train, bill, judge; return the report's lines.
 
@@ -96,7 +102,7 @@ def run_demo(
     commands = Commands(places.home, say)
     say(f"making a company of {customers:,} customers, seed {seed}")
     started = time.monotonic()
-    truth = generate(places.data, seed, customers)
+    truth = generate(places.data, seed, customers, with_unseen=with_unseen)
     truth.write(places.truth)
     commands.seconds["generate"] = time.monotonic() - started
     password = told(commands.run("init", "--admin", ADMINISTRATOR), "password")
@@ -181,6 +187,7 @@ def result_of(
         "missed": collect.rows_of(assessment.missed),
         "wrongly_stopped": collect.rows_of(assessment.wrongly_stopped),
         "hard_negatives": collect.rows_of(assessment.hard_negatives),
+        "unseen": collect.rows_of(assessment.unseen),
         "held_invoice": None if held is None else asdict(held),
         "control": {**asdict(control), "holds": control.holds},
     }

@@ -1,6 +1,7 @@
 """What is true of the demo company: which invoices are wrong, why, and what they should be."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -8,14 +9,17 @@ from typing import Final
 import polars as pl
 
 from prebill.demo.agreements import Agreements
-from prebill.demo.faults import Family
+from prebill.demo.faults import UNSEEN
+from prebill.demo.randomness import stream
 
 #: An error smaller than this share of the true invoice is no fault worth the name.
 SMALLEST_EFFECT_PERCENT: Final = 1
+#: Sizes are drawn log-uniformly up to this many times the true invoice, or what a family reaches.
+LARGEST_SIZE: Final = 10
 
 FAULT_COLUMNS: Final = (
     *("family", "customer_id", "contract_id", "currency", "true_total_minor"),
-    *("billed_total_minor", "billed_currency", "error_minor", "direction"),
+    *("billed_total_minor", "billed_currency", "error_minor", "median_minor", "direction"),
 )
 
 
@@ -24,13 +28,24 @@ class Truth:
     """``faults``: one row a faulty contract; ``negatives``: odd but right, with their kind.
 
     ``billed_total_minor`` is what the faulty files lead to, 0 where nothing is drafted;
-    ``error_minor`` is the money that is wrong, at most the true total.
+    ``error_minor`` is the money that is wrong, at most the true total; ``median_minor`` is the
+    customer's median invoice before, the true total for a new customer.
     """
 
     seed: int
     customers: int
     faults: pl.DataFrame
     negatives: pl.DataFrame
+
+    @property
+    def unseen(self) -> pl.DataFrame:
+        """Faults of the families that no detector was written for."""
+        return self.faults.filter(pl.col("family").is_in(list(UNSEEN)))
+
+    @property
+    def seen(self) -> pl.DataFrame:
+        """All other faults."""
+        return self.faults.filter(~pl.col("family").is_in(list(UNSEEN)))
 
     def write(self, path: Path) -> None:
         """Write as JSON; the same truth gives the same bytes."""
@@ -54,13 +69,17 @@ class Truth:
         )
 
 
-def effects(true_drafts: pl.DataFrame, faulty_drafts: pl.DataFrame) -> pl.DataFrame:
+def effects(
+    true_drafts: pl.DataFrame, faulty_drafts: pl.DataFrame, invoices: pl.DataFrame
+) -> pl.DataFrame:
     """Compare the drafts of the true with those of the faulty files, contract by contract.
 
     Parameters
     ----------
     true_drafts, faulty_drafts : pl.DataFrame, DRAFTS
         What the same billing makes of both.
+    invoices : pl.DataFrame, INVOICES
+        The customers' earlier invoices.
 
     Returns
     -------
@@ -77,6 +96,12 @@ def effects(true_drafts: pl.DataFrame, faulty_drafts: pl.DataFrame) -> pl.DataFr
     both = true.join(billed, on="contract_id", how="left").with_columns(
         pl.col("billed_total_minor").fill_null(0),
         billed_currency=pl.coalesce("billed_currency", "currency"),
+    )
+    earlier = invoices.group_by("customer_id").agg(
+        median_minor=pl.col("total_minor").median().floor().cast(pl.Int64)
+    )
+    both = both.join(earlier, on="customer_id", how="left").with_columns(
+        pl.coalesce("median_minor", "true_total_minor")
     )
     difference = pl.col("billed_total_minor") - pl.col("true_total_minor")
     other_currency = pl.col("billed_currency") != pl.col("currency")
@@ -97,20 +122,54 @@ def effects(true_drafts: pl.DataFrame, faulty_drafts: pl.DataFrame) -> pl.DataFr
     )
 
 
-def keep_equal_numbers(
-    planted: pl.DataFrame, measured: pl.DataFrame, per_family: int
+def keep_sized(
+    seed: int, planted: pl.DataFrame, measured: pl.DataFrame, per_family: int
 ) -> pl.DataFrame:
-    """Keep, of those with an effect, the same number of each family, in the drawn order.
+    """Keep the same number of each family, of sizes as near to log-uniform as it has them.
 
-    ``planted`` has ``number``, ``family``, ``contract_id`` in the order of the draw, ``measured``
-    is the result of :func:`effects`.
+    Parameters
+    ----------
+    seed : int
+        Draws the wanted sizes.
+    planted : pl.DataFrame
+        ``number``, ``family``, ``contract_id`` of the faults that were tried.
+    measured : pl.DataFrame
+        The result of :func:`effects`; a fault without an effect is not in it.
+    per_family : int
+        How many are wanted; all families get as many as the scarcest has.
+
+    Returns
+    -------
+    pl.DataFrame
+        Those rows of ``planted`` that are kept.
     """
-    effective = planted.join(
-        measured.select("contract_id"), on="contract_id", how="semi", maintain_order="left"
+    true, billed = pl.col("true_total_minor"), pl.col("billed_total_minor")
+    size = pl.when(pl.col("billed_currency") != pl.col("currency")).then(1.0)
+    sized = planted.join(
+        measured.select("contract_id", log_size=size.otherwise((billed - true).abs() / true).log()),
+        on="contract_id",
+        maintain_order="left",
     )
-    found = effective.group_by("family").len()["len"]
-    every = min(per_family, *found.to_list()) if len(found) == len(Family) else 0
-    return effective.filter(pl.col("family").cum_count().over("family") <= every)
+    families = sized.partition_by("family", maintain_order=True)
+    every = min([per_family, *(family.height for family in families)])
+    if len(families) < planted["family"].n_unique():
+        every = 0
+    return pl.concat([sized.clear(), *(_nearest(seed, family, every) for family in families)]).drop(
+        "log_size"
+    )
+
+
+def _nearest(seed: int, family: pl.DataFrame, count: int) -> pl.DataFrame:
+    """Choose faults of one family whose sizes are nearest to sizes drawn log-uniformly."""
+    name, log_sizes = family["family"][0], family["log_size"].to_list()
+    low = math.log(SMALLEST_EFFECT_PERCENT / 100)
+    high = max(min(max(log_sizes), math.log(LARGEST_SIZE)), low)
+    free, kept = set(range(len(log_sizes))), []
+    for wanted in stream(seed, f"size {name}").uniform(low, high, count):
+        best = min(free, key=lambda row: (abs(log_sizes[row] - wanted), row))
+        free.remove(best)
+        kept.append(best)
+    return family[kept]
 
 
 def hard_negatives(

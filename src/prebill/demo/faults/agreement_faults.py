@@ -134,24 +134,38 @@ def _plant_wrong_tax(frames: Frames, victims: Victims) -> Frames:
 
 
 def _plant_second_subscription(frames: Frames, victims: Victims) -> Frames:
-    """Key the same contract once more: a second subscription from this month on."""
-    phases = frames["subscription_phases"].filter(_own(victims) & _last_span())
+    """Key the same contract once more: a second subscription from some day of this month on."""
+    days = (PERIOD.end_on - PERIOD.start_on).days
+    _, length = victims.stretch(days)
+    starts = victims.rows.select("subscription_id", late=days - length).select(
+        "subscription_id", start_on=pl.lit(PERIOD.start_on) + pl.duration(days="late")
+    )
+    phases = (
+        frames["subscription_phases"]
+        .filter(_own(victims) & _last_span())
+        .join(starts, on="subscription_id", maintain_order="left")
+    )
     second = pl.format("{}B", "subscription_id")
     copied_phases = phases.with_columns(
         subscription_id=second,
         phase_id=pl.format("{}B-P1", "subscription_id"),
-        effective_from_on=pl.lit(PERIOD.start_on),
+        effective_from_on=pl.col("start_on"),
         recorded_at=pl.lit(_KEYED_AT).cast(phases.schema["recorded_at"]),
     )
     subscriptions = frames["subscriptions"]
-    copied = subscriptions.filter(_own(victims)).with_columns(
+    own = subscriptions.filter(_own(victims)).join(
+        starts, on="subscription_id", maintain_order="left"
+    )
+    copied = own.with_columns(
         subscription_id=second,
-        started_on=pl.lit(PERIOD.start_on),
+        started_on=pl.col("start_on"),
         recorded_at=pl.lit(_KEYED_AT).cast(subscriptions.schema["recorded_at"]),
     )
     return {
-        "subscriptions": pl.concat([subscriptions, copied]),
-        "subscription_phases": pl.concat([frames["subscription_phases"], copied_phases]),
+        "subscriptions": pl.concat([subscriptions, copied.drop("start_on")]),
+        "subscription_phases": pl.concat(
+            [frames["subscription_phases"], copied_phases.drop("start_on")]
+        ),
     }
 
 
