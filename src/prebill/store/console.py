@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from prebill.core.errors import NotFoundError
-from prebill.store.codec import InList
 from prebill.store.engine import Tx
 
 Row = dict[str, Any]
@@ -235,7 +234,7 @@ def entitlements_of(tx: Tx, contract_id: str) -> list[Row]:
 
 def timeline_of(tx: Tx, *object_ids: str) -> list[Row]:
     """Return every state change of the objects, in the order in which they were entered."""
-    listed = InList.of(object_ids)
+    listed = tx.listed(object_ids)
     return tx.rows(
         f"SELECT * FROM state_changes WHERE object_id IN ({listed.sql}) ORDER BY seq", listed.values
     )
@@ -274,7 +273,7 @@ def draft_states(tx: Tx, run_ids: list[str]) -> dict[str, dict[str, int]]:
     """Return how many drafts of each run are in each state."""
     if not run_ids:
         return {}
-    listed = InList.of(run_ids)
+    listed = tx.listed(run_ids)
     rows = tx.rows(
         "SELECT run_id, state, count(*) AS drafts FROM drafts "
         f"WHERE run_id IN ({listed.sql}) GROUP BY run_id, state",

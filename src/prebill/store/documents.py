@@ -3,19 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
 
 import polars as pl
 
 from prebill.core.errors import ConflictError
 from prebill.core.schemas.inbound import INVOICES
-from prebill.store.codec import InList, decode
 from prebill.store.drafts import lines_of
 from prebill.store.engine import Row, Tx
 from prebill.store.tables import schema_of, table_of
-
-#: Below the number of parameters that either engine takes in one statement.
-CUSTOMERS_A_QUERY: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,31 +105,21 @@ def own_history(
     documents = schema_of(table_of("documents"))
     schema = {name: documents[name] for name in columns} | {"lines_json": pl.String()}
     chosen = ", ".join(f"d.{name}" for name in columns)
-    parts = [decode([], pl.Schema(schema))]
-    for listed in _lists(customers):
-        of = f"d.customer_id IN ({listed.sql})" if listed else "1 = 1"
-        found = tx.frame(
-            f"SELECT {chosen}, v.lines_json FROM documents d "
-            "JOIN drafts v ON v.draft_id = d.draft_id AND v.version = d.draft_version "
-            f"WHERE {of} AND d.issued_on < :issued_before AND d.issued_on >= :since_on "
-            "AND d.period_start_on < :period_before_on",
-            schema,
-            {
-                **(listed.values if listed else {}),
-                "issued_before": issued_before,
-                "since_on": since_on,
-                "period_before_on": period_before_on,
-            },
-        )
-        parts.append(found)
-    found = pl.concat(parts).sort("document_id")
+    listed = None if customers is None else tx.listed(customers)
+    found = tx.frame(
+        f"SELECT {chosen}, v.lines_json FROM documents d "
+        "JOIN drafts v ON v.draft_id = d.draft_id AND v.version = d.draft_version "
+        f"WHERE {'1 = 1' if listed is None else f'd.customer_id IN ({listed.sql})'} "
+        "AND d.issued_on < :issued_before AND d.issued_on >= :since_on "
+        "AND d.period_start_on < :period_before_on ORDER BY d.document_id",
+        schema,
+        {
+            **({} if listed is None else listed.values),
+            "issued_before": issued_before,
+            "since_on": since_on,
+            "period_before_on": period_before_on,
+        },
+    )
     invoices = found.rename({"document_id": "invoice_id", "entity_id": "legal_entity"})
     lines = lines_of(found.select(draft_id="document_id", lines_json="lines_json"))
     return OwnHistory(INVOICES.conform(invoices.drop("lines_json")), lines)
-
-
-def _lists(customers: Sequence[str] | None) -> list[InList | None]:
-    if customers is None:
-        return [None]
-    starts = range(0, len(customers), CUSTOMERS_A_QUERY)
-    return [InList.of(customers[start : start + CUSTOMERS_A_QUERY]) for start in starts]

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from prebill.core.errors import NotFoundError, StorageError
 from prebill.store import bulk, faults, guards
-from prebill.store.codec import decode, to_sql
+from prebill.store.codec import InList, decode, to_sql
 from prebill.store.tables import metadata, schema_of, table_of
 
 #: Revision of the tables that this program knows; see migrations/versions.
@@ -121,6 +121,10 @@ class Tx:
         listed = ", ".join(names)
         schema = pl.Schema({name: full[name] for name in names})
         return self.frame(f"SELECT {listed} FROM {table} {where}", schema, parameters)
+
+    def listed(self, values: Sequence[str]) -> InList:
+        """Values for ``IN (...)``: its ``sql`` goes between the brackets, its ``values`` along."""
+        return InList.of(values, is_sqlite=self.is_sqlite)
 
     def insert(
         self, table: str, row: Mapping[str, object], *, on_conflict: Conflict = "raise"

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.schemas.inbound import CREDIT_NOTES, CUSTOMERS, INVOICE_LINES, INVOICES, PAYMENTS
-from prebill.store.codec import InList, decode, encode
+from prebill.store.codec import decode, encode
 from prebill.store.engine import Row, Tx
 
 FRAMES: Final = (INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
@@ -78,13 +78,13 @@ def replace_profiles(tx: Tx, rows: pl.DataFrame, *, as_of_on: date, mark: str) -
 
 def read_profiles(tx: Tx, customer_ids: Sequence[str]) -> dict[str, Row]:
     """Return the rows of these customers by id."""
-    listed = InList.of(customer_ids)
+    listed = tx.listed(customer_ids)
     rows = tx.rows(f"SELECT * FROM profiles WHERE customer_id IN ({listed.sql})", listed.values)
     return {row["customer_id"]: row for row in rows}
 
 
 def customers_named(tx: Tx, customer_ids: Sequence[str]) -> pl.DataFrame:
     """Return the reference rows of these customers."""
-    listed = InList.of(customer_ids)
+    listed = tx.listed(customer_ids)
     where = f"WHERE customer_id IN ({listed.sql})"
     return tx.table_frame("customers", where, listed.values, columns=CUSTOMERS.names)
