@@ -73,7 +73,8 @@ class World:
                 return sql.distinct_rows(tx, contract, columns)
             batches = named_batches(tx, contract)
             issued = sql.document_ids(tx)
-        scanned = self.lake.scan(contract, batches).select(columns).unique().collect()
+        with self.lake.reading():
+            scanned = self.lake.scan(contract, batches).select(columns).unique().collect()
         return pl.concat([scanned, issued]).unique() if columns == ("invoice_id",) else scanned
 
     def event_context(self) -> EventContext:
@@ -168,6 +169,11 @@ def _state(world: World, contract: DataContract, rows: pl.DataFrame) -> pl.DataF
     if contract.name not in LAKE_FRAMES:
         with world.store.read() as tx:
             return sql.reference_rows(tx, contract.frame())
+    with world.lake.reading():
+        return _known_facts(world, contract, rows)
+
+
+def _known_facts(world: World, contract: DataContract, rows: pl.DataFrame) -> pl.DataFrame:
     with world.store.read() as tx:
         batches = named_batches(tx, contract.name)
         counted = tx.scalar(

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import polars as pl
 
@@ -32,6 +31,7 @@ from prebill.core.schemas.inbound import (
 from prebill.lake import LakeBatch
 from prebill.store import reconcile as reads
 from prebill.store.engine import Tx
+from prebill.store.lake_index import batch_rows
 from prebill.store.runs import Run, load_run, members_of
 from prebill.workflows.gather import usage_bounds
 
@@ -67,6 +67,8 @@ def reconcile_period(opened: Installation, period_name: str) -> Reconciliation:
     ------
     NotFoundError
         The period was not billed yet.
+    StorageError
+        A file of the lake can't be read.
     """
     period = month_period(period_name)
     result = Reconciliation()
@@ -78,9 +80,10 @@ def reconcile_period(opened: Installation, period_name: str) -> Reconciliation:
         runs = [load_run(tx, run_id) for run_id in run_ids]
         lines = reads.live_lines(tx, period_name)
         _charges(tx, result, runs, lines, period)
-        _events(opened, tx, result, runs)
-        _quantities(opened, tx, result, runs, lines)
-        _states(opened, tx, result, runs, period)
+        with opened.lake.reading():
+            _events(opened, tx, result, runs)
+            _quantities(opened, tx, result, runs, lines)
+            _states(opened, tx, result, runs, period)
         _totals(tx, result, period)
     return result
 
@@ -149,11 +152,10 @@ def _events(opened: Installation, tx: Tx, result: Reconciliation, runs: list[Run
         text = f"{counts['rejected']:,} rows were rejected, {counts['quarantined']:,} are kept"
         found.append(Difference("quarantine_lost", "", text, _ALTERED))
     frozen = {batch for run in runs for batch in run.lake_batches["usage_events"]}
-    named = [LakeBatch(**row) for row in _named_batches(tx)]
-    damaged = opened.lake.damaged(named)
+    named = [LakeBatch(**row) for row in batch_rows(tx, ["usage_events"])]
     found += [
-        Difference("batch_damaged", one.batch_id, f"usage batch {one.batch_id} is lost", _ALTERED)
-        for one in damaged
+        Difference("batch_damaged", one.batch_id, str(damage), _ALTERED)
+        for one, damage in opened.lake.damages(named).items()
     ]
     late = sum(one.rows for one in named if one.batch_id not in frozen)
     given = _in_period(opened, tx, runs)
@@ -169,13 +171,6 @@ def _events(opened: Installation, tx: Tx, result: Reconciliation, runs: list[Run
         f"sent twice {twice:,}; late {late:,}, quarantined {counts['quarantined']:,}"
     )
     result.add(words, found)
-
-
-def _named_batches(tx: Tx) -> list[dict[str, Any]]:
-    return tx.rows(
-        'SELECT table_name AS "table", batch_id, rows, checksum, version FROM lake_batches '
-        "WHERE table_name = 'usage_events' ORDER BY batch_id"
-    )
 
 
 def _in_period(opened: Installation, tx: Tx, runs: list[Run]) -> int:
