@@ -1,4 +1,4 @@
-"""The real command, and files that are away or broken for a while. Used by the tests beside it."""
+"""What the tests of faults share: the real command, a process to kill, files that are broken."""
 
 import os
 import shutil
@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from prebill import audit
 from prebill.bootstrap import Installation
+from prebill.workflows.reconcile import reconcile_period
 from tests.workflows import world
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def prebill(
@@ -40,6 +44,43 @@ def bill(
         PREBILL_DATABASE_URL=settings.database_url,
         PREBILL_POLICY_PATH=str(settings.home / "lenient.yaml"),
     )
+
+
+def start(opened: Installation, place: str, number: int) -> "subprocess.Popen[str]":
+    """Start victim.py on what a test installed."""
+    url = opened.store.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-m", "tests.faults.victim", url, str(opened.settings.home)]
+    return subprocess.Popen(
+        [*command, place, str(number)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Wait for it; return how it ended and all that it said."""
+    out, error = process.communicate(timeout=120)
+    return process.returncode, out + error
+
+
+def require_books_in_order(opened: Installation, accounts: int) -> None:
+    """Nothing lost, nothing twice, everything balanced and audited."""
+    assert reconcile_period(opened, world.PERIOD).differences == []
+    (counts,) = world.rows(
+        opened,
+        "SELECT (SELECT count(*) FROM drafts) AS drafts, (SELECT count(*) FROM documents) AS "
+        "documents, (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM runs) AS runs, "
+        "(SELECT count(*) FROM state_changes WHERE object_type = 'draft') AS changes, "
+        "(SELECT count(*) FROM audit_entries WHERE action = 'document.issued') AS audited",
+    )
+    expected = dict.fromkeys(["drafts", "documents", "outbox", "changes", "audited"], accounts)
+    assert counts == {**expected, "runs": 1}
+    audit.seal(opened.store, opened.settings.audit_heads_path)
+    assert audit.verify(opened.store, opened.settings.audit_heads_path).is_intact
 
 
 @contextmanager

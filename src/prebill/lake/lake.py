@@ -27,7 +27,7 @@ from prebill.lake.files import (
     files_of,
     is_of_delta,
 )
-from prebill.lake.tables import BATCH, MONTH, TABLES, LakeTable
+from prebill.lake.tables import BATCH, COMPLETES, MONTH, TABLES, LakeTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +88,25 @@ class Lake:
             return LakeBatch(table, batch_id, rows, checksum(present), version)
 
     def scan(self, table: str, batch_ids: Collection[str]) -> pl.LazyFrame:
-        """Read the rows of the named batches, and of no others."""
+        """Read the rows of the named batches, and of no others.
+
+        Columns that one of them completes are filled: a reader that names an older set of batches
+        still sees them empty.
+        """
         target = TABLES[table]
         with explained(self.folder):
             delta = self._open(table) if batch_ids else None
             if delta is None:
                 return pl.LazyFrame(schema=target.schema)
-            named = pl.col(BATCH).is_in(sorted(batch_ids))
+            completing = [one for one in batch_ids if one.startswith(COMPLETES)]
+            first = sorted({*batch_ids} - {*completing})
             helpers = [name for name in target.partitions if name not in target.schema]
-            return pl.scan_delta(delta).filter(named).drop(helpers)
+            every = pl.scan_delta(delta)
+            rows = every.filter(pl.col(BATCH).is_in(first)).drop(helpers)
+            if not completing:
+                return rows
+            later = every.filter(pl.col(BATCH).is_in(sorted(completing))).drop(helpers)
+            return _completed(rows, later, list(target.key))
 
     def scan_between(
         self, table: str, batch_ids: Collection[str], start_at: datetime, end_at: datetime
@@ -310,6 +320,16 @@ def _prepared(target: LakeTable, frame: pl.DataFrame, batch_id: str) -> pl.DataF
     if target.month_of:
         added.append(pl.col(target.month_of).dt.strftime("%Y-%m").alias(MONTH))
     return frame.select(*declared, *further).with_columns(added)
+
+
+def _completed(rows: pl.LazyFrame, later: pl.LazyFrame, key: list[str]) -> pl.LazyFrame:
+    """Fill the empty columns of rows; what fills them never contradicts what was there."""
+    names = rows.collect_schema().names()
+    others = [name for name in names if name not in key]
+    filling = later.group_by(key).agg(pl.col(name).drop_nulls().first() for name in others)
+    return rows.join(filling, on=key, how="left", suffix=COMPLETES).select(
+        pl.coalesce(name, name + COMPLETES) if name in others else pl.col(name) for name in names
+    )
 
 
 def _months(start_at: datetime, end_at: datetime) -> list[str]:
