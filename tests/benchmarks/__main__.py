@@ -88,6 +88,12 @@ def serving() -> None:
     print(_module("tests.benchmarks.serving"))
 
 
+def kills() -> None:
+    """A billing run killed at 100 random moments, and started again."""
+    for database in ("sqlite", "postgresql"):
+        print(_module("tests.benchmarks.kills", "--kills", "50", "--database", database))
+
+
 def demo() -> None:
     """`make demo` in seconds."""
     started = time.perf_counter()
@@ -100,7 +106,7 @@ def _module(name: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-BENCHMARKS = {work.__name__: work for work in (core, scoring, runs, intake, serving, demo)}
+BENCHMARKS = {work.__name__: work for work in (core, scoring, runs, intake, serving, kills, demo)}
 
 
 def main() -> None:

@@ -114,6 +114,11 @@ def _told(summary: "RunSummary") -> list[str]:
             f"{_WORDS[name]} {format_minor(amount, currency)}" for name, amount in totals.items()
         )
         lines.append(f"{currency}         {told}")
+    if counts.get("conflicting_events"):
+        lines.append(
+            f"conflicting {counts['conflicting_events']:,} events came with a known id and other "
+            "content: not billed; the drafts concerned are in review"
+        )
     if counts.get("waiting_for_usage"):
         lines.append(
             f"waiting     {counts['waiting_for_usage']:,} drafts wait for usage that has not all "
