@@ -1,4 +1,8 @@
-"""Real servers for tests: a private PostgreSQL in a temporary folder, without root's rights."""
+"""Real servers for tests: a private PostgreSQL in a temporary folder, without root's rights.
+
+A keeper, a small process of its own, starts the server and holds the end of a pipe. When the
+other end closes, because the test is done or because it was killed, the server and its folder go.
+"""
 
 import contextlib
 import os
@@ -6,12 +10,14 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_ENVIRONMENT = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
 MISSING_POSTGRESQL = "PostgreSQL is not installed: run `make test-deps`"
 
 #: Speed over durability: what is lost with the machine is a test's database.
@@ -45,6 +51,13 @@ class Postgresql:
     """A running cluster."""
 
     port: int
+    #: Its folder; the first line of ``postmaster.pid`` in it is the server's process.
+    data: Path
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return int((self.data / "postmaster.pid").read_text().splitlines()[0])
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://prebill@127.0.0.1:{self.port}/{database}"
@@ -67,40 +80,64 @@ DURABLE_OPTIONS = {
 }
 
 
+#: Arguments: folder, user and group ("" for oneself), the server's command. SIGQUIT is
+#: PostgreSQL's immediate shutdown.
+KEEPER = """
+import shutil, signal, subprocess, sys, threading
+folder, user, group, *command = sys.argv[1:]
+rights = {"user": int(user), "group": int(group), "extra_groups": []} if user else {}
+server = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=folder, **rights)
+def end():
+    sys.stdin.read()
+    server.send_signal(signal.SIGQUIT)
+threading.Thread(target=end, daemon=True).start()
+server.wait()
+shutil.rmtree(folder, ignore_errors=True)
+"""
+
+
 @contextlib.contextmanager
 def running_postgresql(
-    binaries: Path, given_options: dict[str, str] = OPTIONS
+    binaries: Path,
+    given_options: dict[str, str] = OPTIONS,
+    *,
+    initdb_options: Sequence[str] = (),
 ) -> Iterator[Postgresql]:
-    """Start a cluster in a temporary folder; stop that very process at the end."""
+    """Start a cluster in a temporary folder; it ends with the block or with this process."""
     # Not pytest's own folder: that one belongs to root, and the server does not run as root.
     folder = Path(tempfile.mkdtemp(prefix="prebill-postgresql-"))
     user = _unprivileged_user()
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)
-    server = None
+    data, log = folder / "data", folder / "log"
+    make = [binaries / "initdb", "-D", data, "-U", "prebill", "-A", "trust", *initdb_options]
     try:
-        data = folder / "data"
-        command = [binaries / "initdb", "-D", data, "-U", "prebill", "-A", "trust"]
-        _run([*command, "--no-sync", "--encoding=UTF8", "--locale=C"], user=user, folder=folder)
-        port = _free_port()
-        options = [f"-c{name}={value}" for name, value in given_options.items()]
-        log = (folder / "log").open("wb")
-        with log:
-            server = subprocess.Popen(
-                [binaries / "postgres", "-D", data, "-p", str(port), "-k", folder, *options],
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-                **_as_user(user),
-            )
-        cluster = Postgresql(port)
-        _wait_until_ready(cluster, server, folder / "log")
+        _run([*make, "--no-sync", "--encoding=UTF8", "--locale=C"], user=user, folder=folder)
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    port = _free_port()
+    options = [f"-c{name}={value}" for name, value in given_options.items()]
+    rights = ["", ""] if user is None else [str(user.pw_uid), str(user.pw_gid)]
+    command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder)]
+    with log.open("wb") as written:
+        keeper = subprocess.Popen(
+            [sys.executable, "-c", KEEPER, str(folder), *rights, *command, *options],
+            stdin=subprocess.PIPE,
+            stdout=written,
+            stderr=written,
+            env=_ENVIRONMENT,
+            # A signal for the whole group of the tests must not end the keeper first.
+            start_new_session=True,
+        )
+    try:
+        cluster = Postgresql(port, data)
+        _wait_until_ready(cluster, keeper, log)
         yield cluster
     finally:
-        if server is not None and server.poll() is None:
-            server.send_signal(3)  # SIGQUIT: PostgreSQL's immediate shutdown
-            server.wait(timeout=20)
-        shutil.rmtree(folder, ignore_errors=True)
+        assert keeper.stdin is not None
+        keeper.stdin.close()
+        keeper.wait(timeout=20)
 
 
 def _unprivileged_user() -> pwd.struct_passwd | None:
@@ -114,20 +151,17 @@ def _unprivileged_user() -> pwd.struct_passwd | None:
     raise RuntimeError(message)
 
 
-def _as_user(user: pwd.struct_passwd | None) -> dict[str, object]:
-    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
-    if user is None:
-        return {"env": environment}
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "env": environment}
-
-
 def _run(command: list[object], *, user: pwd.struct_passwd | None, folder: Path) -> None:
+    rights: dict[str, object] = (
+        {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    )
     done = subprocess.run(
         [str(part) for part in command],
         capture_output=True,
         cwd=folder,
         check=False,
-        **_as_user(user),
+        env=_ENVIRONMENT,
+        **rights,
     )
     if done.returncode != 0:
         raise RuntimeError(done.stderr.decode(errors="replace"))

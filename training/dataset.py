@@ -111,10 +111,12 @@ def from_home(home: Path | None) -> Dataset:
                 for frame in (INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
             }
             own = own_history(tx, None, issued_before=_END, since_on=date.min)
+        opened.lake.require(batches)
 
         def scan(frame: Frame) -> pl.DataFrame:
             rows = opened.lake.scan(frame.name, batches[frame.name])
-            return frame.conform(rows.select(frame.names).collect())
+            with opened.lake.reading():
+                return frame.conform(rows.select(frame.names).collect())
 
         frames = {
             "invoices": pl.concat([scan(INVOICES), own.invoices]),

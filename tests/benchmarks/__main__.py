@@ -101,6 +101,12 @@ def serving() -> None:
     print(_module("tests.benchmarks.serving"))
 
 
+def kills() -> None:
+    """A billing run killed at 100 random moments, and started again."""
+    for database in ("sqlite", "postgresql"):
+        print(_module("tests.benchmarks.kills", "--kills", "50", "--database", database))
+
+
 def demo() -> None:
     """`make demo` in seconds."""
     started = time.perf_counter()
@@ -114,7 +120,8 @@ def _module(name: str, *arguments: str) -> str:
 
 
 BENCHMARKS = {
-    work.__name__: work for work in (core, scoring, detection, company, runs, intake, serving, demo)
+    work.__name__: work
+    for work in (core, scoring, detection, company, runs, intake, serving, kills, demo)
 }
 
 

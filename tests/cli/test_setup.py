@@ -8,9 +8,11 @@ from typer.testing import CliRunner, Result
 
 from prebill.cli import app
 from prebill.core.errors import InputError, NotFoundError, StorageError
+from prebill.lake import Lake
 from prebill.settings import Settings
 from prebill.store import users
 from prebill.store.engine import SCHEMA_REVISION, Store
+from prebill.store.lake_index import record_batch
 
 
 def run(*arguments: str, code: int = 0) -> Result:
@@ -157,3 +159,35 @@ def test_doctor_of_a_fresh_installation_finds_nothing_missing(
     home: Path, installed: Result
 ) -> None:
     assert "missing" not in run("doctor").output
+
+
+def test_doctor_names_every_batch_of_the_lake_that_is_lost_or_altered(
+    home: Path, installed: Result
+) -> None:
+    settings = Settings.load()
+    frame = pl.DataFrame(
+        {"payment_id": ["a"], "invoice_id": ["i"], "amount_minor": [5]},
+        schema_overrides={"amount_minor": pl.Int64},
+    ).with_columns(paid_on=pl.date(2026, 10, 1))
+    lake = Lake(settings.lake_dir)
+    with Store.open(settings.database_url) as store, store.transaction() as tx:
+        for name in ("whole", "lost", "cut", "altered"):
+            record_batch(tx, lake.append("payments", frame, name))
+    assert "4 batches, each as it was written" in run("doctor").output
+    paths = {
+        path.parent.name.removeprefix("batch_id="): path
+        for path in settings.lake_dir.rglob("*.parquet")
+    }
+    contents = {name: path.read_bytes() for name, path in paths.items()}
+    paths["lost"].unlink()
+    paths["cut"].write_bytes(contents["cut"][:-9])
+    paths["altered"].write_bytes(contents["altered"].replace(b"delta-rs", b"delta-RS"))
+    told = [line for line in run("doctor", code=1).output.splitlines() if "payments" in line]
+    assert [line.split()[:2] for line in told] == [["missing", "lake"]] * 3
+    assert str(paths["altered"]) in told[0]
+    assert f"{paths['cut']} of the lake table payments is damaged" in told[1]
+    assert "(lost first)" in told[2]
+    (settings.lake_dir / "payments").rename(settings.lake_dir / "away")
+    assert "lacks 1 of 1 batches of payments" in run("doctor", code=1).output
+    settings.lake_dir.rename(home / "away")
+    assert "the database names 4 batches of it" in run("doctor", code=1).output

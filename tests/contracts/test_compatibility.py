@@ -107,6 +107,15 @@ def test_breaking_change_needs_a_new_major_version(
     assert any(one.is_breaking for one in require_compatible([OLD], [announced]))
 
 
+def test_what_may_be_completed_no_more_breaks_whoever_completed_it() -> None:
+    old = load_contract(FOLDER / "inbound" / "disputes.yaml")
+    new = with_property(old, "closed_on", is_completable=False)
+    with pytest.raises(ContractError, match="closed_on: may be completed no more"):
+        require_compatible([old], [replace(new, version=Version(1, 9, 0))])
+    assert changes(old, parse_baseline(baseline_text([old]))[0]) == []
+    assert not any(one.is_breaking for one in changes(new, old))
+
+
 def add_optional_column(contract: DataContract) -> DataContract:
     added = Property("note", Kind.TEXT, "free text", is_required=False)
     return replace(contract, properties=(*contract.properties, added))

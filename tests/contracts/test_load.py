@@ -37,6 +37,12 @@ def test_contract_is_read_with_key_references_and_rules() -> None:
         ("primaryKeyPosition: 4", "primaryKeyPosition: 7", "must run 1, 2, 3"),
         ("name: tiers\nversion", "name: tiers\nname: tiers\nversion", "stands twice"),
         ("exclusiveMaximum", "exclusiveMaximun", "unknown key exclusiveMaximun"),
+        ("- property: unit", "- property: unti", "may have the custom properties unit"),
+        (
+            "- property: unit",
+            "- property: completable\n            value: true\n          - property: unit",
+            "for optional columns",
+        ),
     ],
 )
 def test_what_can_not_be_enforced_is_an_error(old: str, new: str, says: str) -> None:

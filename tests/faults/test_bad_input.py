@@ -3,20 +3,13 @@
 Rules row by row are in tests/workflows/test_ingest.py; docs/bad_input.md names the test of each.
 """
 
-import os
 import re
-import shutil
-import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from prebill.core.errors import ModelError, StorageError
+from prebill.core.errors import ModelError
 from prebill.lake import Lake
 from prebill.settings import Settings
 from prebill.store.engine import Store
@@ -36,26 +29,6 @@ from tests.workflows.ingest_company import (
     write,
 )
 from tests.workflows.ingest_company import world as import_world
-
-
-@pytest.fixture(autouse=True)
-def closed_worlds() -> Iterator[None]:
-    yield
-    while world.OPENED:
-        world.OPENED.pop().close()
-
-
-@contextmanager
-def away(place: Path) -> Iterator[None]:
-    """Take a file or folder away for a while, as a mount that is missing does."""
-    hidden = place.with_name(place.name + ".away")
-    place.rename(hidden)
-    try:
-        yield
-    finally:
-        if place.is_dir():
-            shutil.rmtree(place)
-        hidden.rename(place)
 
 
 def told(store: Store) -> dict[str, str]:
@@ -147,94 +120,6 @@ def test_many_bad_rows_are_kept_and_mended_at_once(
     assert facts(store, lake, "usage_events").height == count
 
 
-# ── A lake or database that is absent, full or locked ────────────────────────────────────────
-
-
-@pytest.mark.parametrize("lost", ["lake", "lake/usage_events"])
-def test_absent_lake_bills_nothing_and_the_run_is_complete_once_it_is_back(
-    database_url: str, home: Path, lost: str
-) -> None:
-    opened = world.install(database_url, home)
-    with (
-        away(home / lost),
-        pytest.raises(StorageError, match="mount or restore the folder and repeat"),
-    ):
-        world.run(opened)
-    assert world.rows(opened, "SELECT run_id FROM runs") == []
-    summary = run_summary(opened.store, world.run(opened))
-    assert summary.states == {"issued": 12}
-    assert summary.counts["metered_events"] == 600
-
-
-def test_lost_file_of_the_lake_bills_nothing(sqlite_url: str, home: Path) -> None:
-    opened = world.install(sqlite_url, home)
-    file = next((home / "lake" / "usage_events").rglob("*.parquet"))
-    with away(file), pytest.raises(StorageError, match="lacks 1 of 1 batches of usage_events"):
-        world.run(opened)
-    assert run_summary(opened.store, world.run(opened)).states == {"issued": 12}
-
-
-def test_absent_lake_stops_an_import(store: Store, lake: Lake, tmp_path: Path) -> None:
-    bring(store, lake, tmp_path / "in")
-    with away(lake.folder), pytest.raises(StorageError, match="mount or restore"):
-        bring(store, lake, tmp_path / "in")
-    assert bring(store, lake, tmp_path / "in").is_clean
-    assert facts(store, lake, "usage_events").height == 2
-
-
-def prebill(
-    home: Path, *arguments: str, file_blocks: int | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run the real command; ``file_blocks`` of 1 KiB are the most that it may write to a file."""
-    limit = f"trap '' XFSZ; ulimit -f {file_blocks}; " if file_blocks else ""
-    command = f'{limit}exec "{sys.executable}" -c "from prebill.cli import main; main()" "$@"'
-    return subprocess.run(
-        ["bash", "-c", command, "bash", *arguments],
-        env={**os.environ, "PREBILL_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def test_full_disk_stops_an_import_and_the_next_one_is_complete(
-    sqlite_store: Store, home: Path, tmp_path: Path
-) -> None:
-    database = Path(str(sqlite_store.url.database))
-    sqlite_store.close()
-    shutil.copy(database, home / "prebill.db")
-    rows = company()
-    rows["customers"] += [
-        {"customer_id": f"x{n}", "name": "n" * 200, "country": "DE"} for n in range(5_000)
-    ]
-    folder = write(tmp_path / "in", rows)
-    room = (home / "prebill.db").stat().st_size // 1024 + 100
-    failed = prebill(home, "import", str(folder), file_blocks=room)
-    assert failed.returncode == 3, failed.stderr
-    assert "code: storage" in failed.stderr
-    assert "Traceback" not in failed.stderr
-    assert prebill(home, "import", str(folder), "--as-of", "2026-11-02").returncode == 0
-    with Store(f"sqlite:///{home}/prebill.db") as store, store.read() as tx:
-        assert tx.scalar("SELECT count(*) FROM customers") == 5_002
-    assert facts(store, Lake(home / "lake"), "usage_events").height == 2
-
-
-def test_locked_database_stops_an_import_and_the_next_one_is_complete(
-    sqlite_url: str, lake: Lake, tmp_path: Path
-) -> None:
-    folder = write(tmp_path / "in", company())
-    holder = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
-    with Store(sqlite_url, busy_timeout_ms=20) as store:
-        holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageError, match="another process holds the database: try again"):
-            run(store, lake, folder)
-        holder.execute("ROLLBACK")
-        holder.close()
-        assert run(store, lake, folder).is_clean
-        assert facts(store, lake, "usage_events").height == 2
-
-
 # ── A model that is missing or altered ───────────────────────────────────────────────────────
 
 
@@ -274,33 +159,6 @@ def test_run_refuses_when_the_models_of_earlier_runs_are_gone(
         tx.update("runs", {"model_versions": '{"forest":"1"}'}, where={"run_id": run_id})
     with pytest.raises(ModelError, match=r"earlier runs used the models forest.*prebill train"):
         world.run(opened, as_of_at=world.FINAL_AT + HOUR)
-
-
-def test_full_disk_in_a_run_is_told_and_the_repeat_completes_it(
-    sqlite_url: str, home: Path
-) -> None:
-    opened = world.install(sqlite_url, home)
-    limit = 200_000  # bytes of a file: SQLite's log outgrows it in the middle of the run
-    program = [Path(sys.executable).with_name("prebill"), "run", "--period", world.PERIOD]
-    command = [*program, "--as-of", world.FINAL_AT.isoformat()]
-    environment = {
-        **os.environ,
-        "PREBILL_HOME": str(home),
-        "PREBILL_DATABASE_URL": sqlite_url,
-        "PREBILL_POLICY_PATH": str(home / "lenient.yaml"),
-    }
-    failed = subprocess.run(
-        ["prlimit", f"--fsize={limit}", *command],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert (failed.returncode, "the disk is full" in failed.stderr) == (3, True), failed.stderr
-    subprocess.run(command, env=environment, capture_output=True, timeout=100, check=True)
-    (states,) = world.rows(opened, "SELECT state, count(*) AS drafts FROM drafts GROUP BY state")
-    assert states == {"state": "issued", "drafts": 12}
 
 
 def test_every_test_of_the_checklist_exists() -> None:

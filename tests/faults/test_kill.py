@@ -1,20 +1,14 @@
 """Kill -9 at each step boundary, start again: it finishes, nothing is lost or done twice."""
 
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from prebill import audit
-from prebill.bootstrap import Installation
 from prebill.workflows import runtime
-from prebill.workflows.reconcile import reconcile_period
+from tests.faults.commands import finish, require_books_in_order, start
 from tests.workflows import world
 
-ROOT = Path(__file__).parent.parent.parent
 KILLED = -9
 
 #: Place and the how many-th time; a run of two shards makes seven transactions.
@@ -29,40 +23,6 @@ PLACES = [
     ("after-step", 5),
     ("before-close", 1),
 ]
-
-
-def start(opened: Installation, place: str, number: int) -> "subprocess.Popen[str]":
-    url = opened.store.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-m", "tests.faults.victim", url, str(opened.settings.home)]
-    return subprocess.Popen(
-        [*command, place, str(number)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    out, error = process.communicate(timeout=120)
-    return process.returncode, out + error
-
-
-def require_books_in_order(opened: Installation, accounts: int) -> None:
-    """Nothing lost, nothing twice, everything balanced and audited."""
-    assert reconcile_period(opened, world.PERIOD).differences == []
-    (counts,) = world.rows(
-        opened,
-        "SELECT (SELECT count(*) FROM drafts) AS drafts, (SELECT count(*) FROM documents) AS "
-        "documents, (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM runs) AS runs, "
-        "(SELECT count(*) FROM state_changes WHERE object_type = 'draft') AS changes, "
-        "(SELECT count(*) FROM audit_entries WHERE action = 'document.issued') AS audited",
-    )
-    expected = dict.fromkeys(["drafts", "documents", "outbox", "changes", "audited"], accounts)
-    assert counts == {**expected, "runs": 1}
-    audit.seal(opened.store, opened.settings.audit_heads_path)
-    assert audit.verify(opened.store, opened.settings.audit_heads_path).is_intact
 
 
 @pytest.mark.parametrize(("place", "number"), PLACES)

@@ -1,9 +1,11 @@
 """Runs a period in a process of its own and dies at a named place. Used by test_kill.py.
 
 The faults live here: product code has no switch for them. ``python victim.py URL HOME PLACE N``
-kills the process with SIGKILL at the N-th time that PLACE is reached; ``-`` for none.
+kills the process with SIGKILL at the N-th time that PLACE is reached; ``-`` for none. ``pause``
+says so after the N-th step and waits for a line, so that a test can lock the database meanwhile.
 """
 
+import itertools
 import os
 import signal
 import socket
@@ -13,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from prebill.bootstrap import Installation
+from prebill.cli import EXIT_CANNOT_GO_ON
+from prebill.core.errors import PrebillError
 from prebill.lake import Lake
 from prebill.settings import Settings
+from prebill.store import engine
 from prebill.store.engine import Store
 from prebill.workflows import bill, plan, runtime
 from tests.workflows import world
@@ -42,6 +47,20 @@ def dying(work: Callable[..., Any], *, on_call: int, before: bool) -> Callable[.
     return wrapped
 
 
+def pausing(work: Callable[..., Any], *, after_call: int) -> Callable[..., Any]:
+    """The function, waiting for a line on stdin after its N-th call."""
+    calls = itertools.count(1)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        result = work(*args, **kwargs)
+        if next(calls) == after_call:
+            print("paused", flush=True)
+            sys.stdin.readline()
+        return result
+
+    return wrapped
+
+
 def plant(place: str, number: int) -> None:
     """Put the fault in its place."""
     match place:
@@ -63,6 +82,9 @@ def plant(place: str, number: int) -> None:
             runtime.in_step_transaction = dying(
                 runtime.in_step_transaction, on_call=number, before=False
             )
+        case "pause":
+            runtime.LOCK_PATIENCE_SECONDS = 3.0
+            runtime.in_step_transaction = pausing(runtime.in_step_transaction, after_call=number)
         case "before-close":
             bill._close_run = dying(bill._close_run, on_call=number, before=True)
         case "-":
@@ -75,7 +97,8 @@ def main() -> None:
     url, home, place, number = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     plant(place, number)
     settings = Settings.load(home, database_url=url, policy_path=str(home / "lenient.yaml"))
-    opened = Installation(settings, Store(url), Lake(settings.lake_dir))
+    engine.LOCK_TIMEOUT_MS = 2_000
+    opened = Installation(settings, Store(url, busy_timeout_ms=500), Lake(settings.lake_dir))
     run_id = plan.open_run(
         opened,
         world.PERIOD,
@@ -87,7 +110,11 @@ def main() -> None:
     )
     worker = runtime.Worker(opened)
     worker.start()
-    progress = runtime.run_to_end(opened.store, run_id)
+    try:
+        progress = runtime.run_to_end(opened.store, run_id)
+    except PrebillError as error:  # as the command line does
+        print(error, flush=True)
+        os._exit(EXIT_CANNOT_GO_ON)
     worker.stop()
     print(progress.status)
 

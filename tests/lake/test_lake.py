@@ -2,6 +2,7 @@
 
 import errno
 import multiprocessing
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def test_id_used_for_other_content_is_a_conflict(lake: Lake) -> None:
 def test_empty_batch_and_absent_table_are_ordinary(lake: Lake) -> None:
     batch = lake.append("payments", payments(), "none")
     assert (batch.rows, batch.version) == (0, -1)
-    assert lake.damaged([batch]) == []
+    assert lake.damages([batch]) == {}
     assert lake.versions() == dict.fromkeys(TABLES, -1)
     assert lake.scan("payments", ["none"]).collect().equals(PAYMENTS.empty())
 
@@ -123,7 +124,7 @@ def test_orphans_are_swept_and_named_batches_stay(lake: Lake) -> None:
     assert lake.sweep("payments", ["named"]) == []
     assert lake.batch_ids("payments") == {"named"}
     assert ids(lake, "named", "orphan'1") == ["a"]
-    assert lake.damaged([kept]) == []
+    assert lake.damages([kept]) == {}
 
 
 def test_young_orphans_are_spared(lake: Lake) -> None:
@@ -152,7 +153,7 @@ def test_altered_and_lost_files_are_found(lake: Lake) -> None:
             path.write_bytes(content)
         elif "lost" in path.parent.name:
             path.unlink()
-    assert lake.damaged([altered, lost, whole]) == [altered, lost]
+    assert list(lake.damages([altered, lost, whole])) == [altered, lost]
 
 
 def test_absent_and_unwritable_lake_are_clear_errors(tmp_path: Path) -> None:
@@ -162,12 +163,93 @@ def test_absent_and_unwritable_lake_are_clear_errors(tmp_path: Path) -> None:
         lake.append("payments", payments("a"), "one")
 
 
-def test_broken_log_is_a_clear_error(lake: Lake) -> None:
+def only_file(lake: Lake, batch_id: str = "one") -> Path:
+    (path,) = (lake.folder / "payments" / f"batch_id={batch_id}").glob("*.parquet")
+    return path
+
+
+def cut_off(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def garbled(content: bytes) -> bytes:
+    return content[:4] + bytes(255 - byte for byte in content[4:])
+
+
+def emptied(_: bytes) -> bytes:
+    return b""
+
+
+def one_bit_flipped(content: bytes) -> bytes:
+    place = content.index(b"p-0000")  # a value: other ids are read, and no error
+    return content[:place] + b"q" + content[place + 1 :]
+
+
+def numbered(count: int) -> pl.DataFrame:
+    return payments(*(f"p-{number:04}" for number in range(count)))
+
+
+@pytest.mark.parametrize("broken", [cut_off, emptied])
+def test_file_of_another_size_is_named_before_it_is_read(
+    lake: Lake, broken: Callable[[bytes], bytes]
+) -> None:
+    lake.append("payments", numbered(20), "one")
+    path = only_file(lake)
+    whole = path.read_bytes()
+    path.write_bytes(broken(whole))
+    with pytest.raises(StorageError, match=r"lake table payments is damaged: .*backup") as caught:
+        lake.require({"payments": ["one"]})
+    assert str(path) in str(caught.value)
+    path.write_bytes(whole)
+    lake.require({"payments": ["one"]})
+
+
+def test_file_that_can_not_be_read_is_named_with_its_table(lake: Lake) -> None:
+    lake.append("payments", numbered(20), "one")
+    lake.append("payments", numbered(20), "two")
+    path = only_file(lake, "two")
+    path.write_bytes(garbled(path.read_bytes()))
+    with pytest.raises(StorageError, match="prebill doctor") as caught, lake.reading():
+        lake.scan("payments", ["one", "two"]).collect()
+    assert f"the file {path} of the lake table payments is damaged" in str(caught.value)
+    assert caught.value.facts["batch_id"] == "two"
+
+
+def test_another_failure_while_reading_passes_unchanged(lake: Lake) -> None:
+    lake.append("payments", numbered(20), "one")
+    with pytest.raises(pl.exceptions.ColumnNotFoundError), lake.reading():
+        lake.scan("payments", ["one"]).select("absent").collect()
+
+
+@pytest.mark.parametrize("broken", [cut_off, emptied, garbled, one_bit_flipped])
+def test_what_is_not_as_it_was_written_is_refused(
+    lake: Lake, broken: Callable[[bytes], bytes]
+) -> None:
+    whole = lake.append("payments", numbered(20), "whole")
+    batch = lake.append("payments", numbered(20), "one")
+    path = only_file(lake)
+    path.write_bytes(broken(path.read_bytes()))
+    with pytest.raises(StorageError, match="lake table payments") as caught:
+        lake.require_intact([whole, batch])
+    assert str(path) in str(caught.value)
+    lake.require_intact([whole])
+
+
+@pytest.mark.parametrize("content", [b"{broken", b"", bytes(300), b'{"add":'])
+@pytest.mark.parametrize("place", [0, -1])
+def test_broken_log_is_a_clear_error(lake: Lake, content: bytes, place: int) -> None:
     lake.append("payments", payments("a"), "one")
-    for path in (lake.folder / "payments" / "_delta_log").glob("*.json"):
-        path.write_text("{broken")
-    with pytest.raises(StorageError, match="lake"):
-        lake.append("payments", payments("b"), "two")
+    lake.append("payments", payments("b"), "two")
+    path = sorted((lake.folder / "payments" / "_delta_log").glob("*.json"))[place]
+    whole = path.read_bytes()
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"lake table payments|batches of payments") as caught:
+        lake.require({"payments": ["one", "two"]})
+    assert "restore" in str(caught.value)
+    assert "stack" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    path.write_bytes(whole)
+    assert ids(lake, "one", "two") == ["a", "b"]
 
 
 def test_full_disk_is_a_clear_error(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

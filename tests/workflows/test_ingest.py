@@ -433,7 +433,7 @@ def test_crash_between_lake_and_database_loses_and_doubles_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("prebill.workflows.ingest.record_batch", crash)
+        patched.setattr("prebill.workflows.ingest_entry.record_batch", crash)
         with pytest.raises(KeyboardInterrupt):
             bring(store, lake, tmp_path / "in")
     assert facts(store, lake, "invoices").is_empty()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ENDS_SOON_DAYS: Final = 30
 SUFFIXES: Final = (".csv", ".parquet", ".ndjson")
 
+#: Lines about damage of the lake; a lake that is gone has thousands.
+SHOWN_DAMAGES: Final = 20
 #: File or file.column → what can't be judged without it.
 LOSSES: Final[dict[str, str]] = {
     "customers": "tax treatment, size class",
@@ -55,7 +57,7 @@ def of_installation(settings: "Settings") -> list[Note]:
     return [
         Note("ok" if settings.home.is_dir() else "missing", "home", str(settings.home)),
         *_of_database(settings),
-        _of_folder("lake", settings.lake_dir, "run `prebill init`"),
+        *_of_lake(settings),
         _of_folder("contracts", settings.contracts_dir, "set PREBILL_CONTRACTS_DIR"),
         _of_models(settings),
         _of_policy(settings),
@@ -93,6 +95,31 @@ def _of_database(settings: "Settings") -> list[Note]:
     if failed:
         notes.append(Note("missing", "deliveries", f"{failed:,} failed: `prebill delivery list`"))
     return notes
+
+
+def _of_lake(settings: "Settings") -> list[Note]:
+    """Read every file of every batch that the database names, and compare it with its digest."""
+    from prebill.core.errors import PrebillError
+    from prebill.lake import Lake, LakeBatch
+    from prebill.store.engine import Store
+    from prebill.store.lake_index import batch_rows
+
+    place = _of_folder("lake", settings.lake_dir, "run `prebill init`, mount or restore it")
+    try:
+        with Store.open(settings.database_url) as store, store.read() as tx:
+            batches = [LakeBatch(**row) for row in batch_rows(tx)]
+    except PrebillError:
+        return [place]  # the database has a line of its own
+    if place.state != "ok":
+        text = f"{place.text}; the database names {len(batches):,} batches of it"
+        return [Note("missing", "lake", text) if batches else place]
+    damages = list(dict.fromkeys(map(str, Lake(settings.lake_dir).damages(batches).values())))
+    if not damages:
+        text = f"{settings.lake_dir}: {len(batches):,} batches, each as it was written"
+        return [Note("ok", "lake", text)]
+    more = len(damages) - SHOWN_DAMAGES
+    notes = [Note("missing", "lake", text) for text in damages[:SHOWN_DAMAGES]]
+    return notes + ([Note("missing", "lake", f"… and {more:,} more")] if more > 0 else [])
 
 
 def _of_folder(subject: str, place: Path, advice: str) -> Note:

@@ -59,6 +59,8 @@ def _print_report(report: "ImportReport") -> None:
         typer.echo(f"{one.file:<28}" + "".join(f"{figure:>12,}" for figure in figures))
     if resolved := sum(one.resolved for one in report.files):
         typer.echo(f"{resolved:,} rows of the quarantine are mended by this import.")
+    if completed := sum(one.completed for one in report.files):
+        typer.echo(f"{completed:,} rows complete what was known (columns that were empty).")
     if report.rejected:
         typer.echo(f"{report.rejected:,} rows are in quarantine: prebill quarantine list")
     for one in report.errors:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from prebill.workflows.deliver import Delivered
 
 EXIT_FINDINGS: Final = 1
+#: As for every error that ends a command; see cli/__init__.py.
+EXIT_CANNOT_GO_ON: Final = 3
 
 Period = Annotated[str, typer.Option("--period", help="Month to bill, for example 2026-10.")]
 
@@ -60,7 +62,7 @@ def run(
     for line in (*_told(summary), *_handed_over(handed)):
         typer.echo(line)
     if summary.status == "failed":
-        raise typer.Exit(EXIT_FINDINGS)
+        raise typer.Exit(EXIT_CANNOT_GO_ON)
 
 
 def _follow(opened: "Installation", run_id: str) -> None:
@@ -112,6 +114,11 @@ def _told(summary: "RunSummary") -> list[str]:
             f"{_WORDS[name]} {format_minor(amount, currency)}" for name, amount in totals.items()
         )
         lines.append(f"{currency}         {told}")
+    if counts.get("conflicting_events"):
+        lines.append(
+            f"conflicting {counts['conflicting_events']:,} events came with a known id and other "
+            "content: not billed; the drafts concerned are in review"
+        )
     if counts.get("waiting_for_usage"):
         lines.append(
             f"waiting     {counts['waiting_for_usage']:,} drafts wait for usage that has not all "

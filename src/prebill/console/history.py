@@ -65,9 +65,10 @@ def _imported(tx: Tx, lake: Lake, case: dict[str, Any], before_on: date) -> list
         .unique("invoice_id", keep="last")
         .sort("starts_on", "invoice_id")
         .tail(SHOWN)
-        .collect()
     )
-    return [Past(starts_on, name, total) for starts_on, name, total in rows.iter_rows()]
+    with lake.reading():
+        found = rows.collect()
+    return [Past(starts_on, name, total) for starts_on, name, total in found.iter_rows()]
 
 
 def chart_of(past: list[Past], case: dict[str, Any]) -> HistoryChart | None:

@@ -120,6 +120,10 @@ def _one_property(where: str, old: Property, new: Property, *, domain: str) -> l
         is_breaking = new.is_required or domain != "inbound"
         text = "became required" if new.is_required else "became optional"
         found.append(Change(where, text, is_breaking=is_breaking))
+    if old.is_completable is not new.is_completable:
+        # Files that completed known facts would go to quarantine.
+        text = "may be completed" if new.is_completable else "may be completed no more"
+        found.append(Change(where, text, is_breaking=old.is_completable))
     if old.unit != new.unit:
         found.append(Change(where, f"unit {old.unit} became {new.unit}", is_breaking=True))
     return found + _rule_changes(where, old.rules, new.rules)
@@ -206,6 +210,7 @@ def _summary(contract: DataContract) -> dict[str, object]:
                 "required": one.is_required,
                 "key": one.key_position,
                 "unit": one.unit,
+                **({"completable": True} if one.is_completable else {}),
                 "rules": _rules(one.rules),
             }
             for one in contract.properties
@@ -237,6 +242,7 @@ def _contract(name: str, summary: Mapping[str, Any]) -> DataContract:
                 is_required=one["required"],
                 key_position=one["key"],
                 unit=one["unit"],
+                is_completable=one.get("completable", False),
                 rules=_parsed_rules(one["rules"]),
             )
             for column, one in summary["properties"].items()

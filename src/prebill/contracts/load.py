@@ -215,16 +215,31 @@ def _property(source: SchemaProperty) -> Property:
         is_required=source.required,
         key_position=source.primaryKeyPosition,
         unit=unit,
+        is_completable=_is_completable(source),
         rules=(*options, *quality),
     )
 
 
 def _unit(source: SchemaProperty) -> str | None:
-    customs = source.customProperties or []
-    if any(custom.property != "unit" for custom in customs) or len(customs) > 1:
-        message = f"property {source.name} may have one custom property, unit"
+    unit = _customs(source).get("unit")
+    return None if unit is None else str(unit)
+
+
+def _is_completable(source: SchemaProperty) -> bool:
+    value = _customs(source).get("completable", False)
+    if not isinstance(value, bool) or (value and (source.required or source.primaryKey)):
+        message = f"property {source.name}: completable is true or absent, for optional columns"
         raise ContractError(message, property=source.name)
-    return str(customs[0].value) if customs else None
+    return value
+
+
+def _customs(source: SchemaProperty) -> dict[str, object]:
+    customs = {str(one.property): one.value for one in source.customProperties or []}
+    unknown = sorted(set(customs) - {"unit", "completable"})
+    if unknown or len(customs) < len(source.customProperties or []):
+        message = f"property {source.name} may have the custom properties unit and completable"
+        raise ContractError(message, property=source.name)
+    return customs
 
 
 def _value_rule(column: str, rule: DataQuality) -> Rule:

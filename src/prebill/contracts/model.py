@@ -34,7 +34,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One column: kind, meaning, whether null is allowed, place in the key, rules."""
+    """One column: kind, meaning, whether null is allowed, place in the key, rules.
+
+    ``is_completable``: a fact that was handed in without it may be handed in again with it.
+    """
 
     name: str
     kind: Kind
@@ -42,6 +45,7 @@ class Property:
     is_required: bool
     key_position: int | None = None
     unit: str | None = None
+    is_completable: bool = False
     rules: tuple[Rule, ...] = ()
 
 
@@ -89,6 +93,11 @@ class DataContract:
         """The natural key, in order."""
         keyed = [one for one in self.properties if one.key_position is not None]
         return tuple(one.name for one in sorted(keyed, key=lambda one: one.key_position or 0))
+
+    @property
+    def completable(self) -> list[str]:
+        """Columns of a known fact that a later file may fill."""
+        return [one.name for one in self.properties if one.is_completable]
 
     def rule_text(self, rule: str, column: str | None = None) -> str | None:
         """Say in words what the rule with this id asks for; null where it is not the contract's."""

@@ -6,21 +6,28 @@ transaction of the state it belongs to. What was written and never named is an o
 sees it and :meth:`Lake.sweep` removes it.
 """
 
-import errno
 import fcntl
-import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import polars as pl
 
 from prebill.core.errors import ConflictError, StorageError
-from prebill.lake.tables import BATCH, MONTH, TABLES, LakeTable
+from prebill.lake.files import (
+    READING_ERRORS,
+    LakeFile,
+    checksum,
+    damaged_file,
+    damaged_log,
+    explained,
+    files_of,
+    is_of_delta,
+)
+from prebill.lake.tables import BATCH, COMPLETES, MONTH, TABLES, LakeTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +70,14 @@ class Lake:
         """
         target = TABLES[table]
         prepared = _prepared(target, frame, batch_id)
-        with _explained(self.folder), self._writing(table):
+        with explained(self.folder), self._writing(table):
             delta = self._open(table)
-            present = _files(delta, batch_id) if delta else []
+            present = self._files(table, delta, batch_id)
             if not present and not prepared.is_empty():
                 self._write(target, prepared)
                 delta = self._open(table)
-                present = _files(delta, batch_id)
-            rows = sum(file["num_records"] for file in present)
+                present = self._files(table, delta, batch_id)
+            rows = sum(file.rows for file in present)
             if rows != prepared.height:
                 message = (
                     f"batch {batch_id} of {table} has {rows} rows in the lake, not "
@@ -78,19 +85,28 @@ class Lake:
                 )
                 raise ConflictError(message, table=table, batch_id=batch_id)
             version = delta.version() if delta else -1
-            checksum = self._checksum(table, present)
-            return LakeBatch(table, batch_id, rows, checksum, version)
+            return LakeBatch(table, batch_id, rows, checksum(present), version)
 
     def scan(self, table: str, batch_ids: Collection[str]) -> pl.LazyFrame:
-        """Read the rows of the named batches, and of no others."""
+        """Read the rows of the named batches, and of no others.
+
+        Columns that one of them completes are filled: a reader that names an older set of batches
+        still sees them empty.
+        """
         target = TABLES[table]
-        with _explained(self.folder):
+        with explained(self.folder):
             delta = self._open(table) if batch_ids else None
             if delta is None:
                 return pl.LazyFrame(schema=target.schema)
-            named = pl.col(BATCH).is_in(sorted(batch_ids))
+            completing = [one for one in batch_ids if one.startswith(COMPLETES)]
+            first = sorted({*batch_ids} - {*completing})
             helpers = [name for name in target.partitions if name not in target.schema]
-            return pl.scan_delta(delta).filter(named).drop(helpers)
+            every = pl.scan_delta(delta)
+            rows = every.filter(pl.col(BATCH).is_in(first)).drop(helpers)
+            if not completing:
+                return rows
+            later = every.filter(pl.col(BATCH).is_in(sorted(completing))).drop(helpers)
+            return _completed(rows, later, list(target.key))
 
     def scan_between(
         self, table: str, batch_ids: Collection[str], start_at: datetime, end_at: datetime
@@ -100,7 +116,7 @@ class Lake:
         if target.month_of is None:
             message = f"{table} is not partitioned by time"
             raise ValueError(message)
-        with _explained(self.folder):
+        with explained(self.folder):
             delta = self._open(table) if batch_ids else None
             if delta is None:
                 return pl.LazyFrame(schema=target.schema)
@@ -113,7 +129,7 @@ class Lake:
 
     def version(self, table: str) -> int:
         """Return the Delta version of a table; -1 where nothing was ever written."""
-        with _explained(self.folder):
+        with explained(self.folder):
             delta = self._open(table)
             return delta.version() if delta else -1
 
@@ -123,12 +139,13 @@ class Lake:
 
     def batch_ids(self, table: str) -> set[str]:
         """Return every batch that lies in a table, named or not."""
-        with _explained(self.folder):
-            delta = self._open(table)
-            return {file["partition"][BATCH] for file in _files(delta)} if delta else set()
+        with explained(self.folder):
+            return {file.batch_id for file in self._files(table, self._open(table))}
 
     def require(self, batches: Mapping[str, Collection[str]]) -> None:
         """Refuse to go on with half the facts: an absent folder must not look like no usage.
+
+        Looks at the names and sizes of the files; :meth:`require_intact` reads them.
 
         Parameters
         ----------
@@ -138,31 +155,92 @@ class Lake:
         Raises
         ------
         StorageError
-            The folder, a batch or a file of a batch is not there.
+            The folder, a batch or a file of a batch is not there, or a file was cut off.
         """
         for table, wanted in batches.items():
-            lost = sorted({*wanted} - self._readable(table)) if wanted else []
-            if lost:
-                message = (
-                    f"the lake {self.folder} lacks {len(lost)} of {len(wanted)} batches of {table} "
-                    f"that the database names ({lost[0]} first): mount or restore the folder and "
-                    "repeat the command; nothing was changed"
-                )
-                raise StorageError(message, folder=str(self.folder), table=table, lost=lost)
+            if wanted:
+                with explained(self.folder):
+                    self._require_files(table, wanted, self._files(table, self._open(table)))
 
-    def _readable(self, table: str) -> set[str]:
-        """Batches whose files are all there."""
-        with _explained(self.folder):
-            delta = self._open(table)
-            files = _files(delta) if delta else []
-        place = self.folder / table
-        lost = {f["partition"][BATCH] for f in files if not _local(place / f["path"]).exists()}
-        return {file["partition"][BATCH] for file in files} - lost
+    def _require_files(self, table: str, wanted: Collection[str], every: list[LakeFile]) -> None:
+        named = {*wanted}
+        files = [one for one in every if one.batch_id in named]
+        absent = {one.batch_id for one in files if not one.is_there}
+        lost = sorted((named - {one.batch_id for one in files}) | absent)
+        if lost:
+            message = (
+                f"the lake {self.folder} lacks {len(lost)} of {len(wanted)} batches of {table} "
+                f"that the database names ({lost[0]} first): mount or restore the folder and "
+                "repeat the command; nothing was changed"
+            )
+            raise StorageError(message, folder=str(self.folder), table=table, lost=lost)
+        for one in files:
+            if damage := one.damage():
+                raise damaged_file(table, one, damage)
 
-    def damaged(self, batches: Iterable[LakeBatch]) -> list[LakeBatch]:
-        """Return the batches whose files are absent or differ from what was written."""
-        with _explained(self.folder):
-            return [batch for batch in batches if not self._is_intact(batch)]
+    def require_intact(self, batches: Iterable[LakeBatch]) -> None:
+        """Refuse to go on with a file that is not, byte for byte, what was written.
+
+        Raises
+        ------
+        StorageError
+            It names the table and the first such file.
+        """
+        for damage in self.damages(batches).values():
+            raise damage
+
+    def damages(self, batches: Iterable[LakeBatch]) -> dict[LakeBatch, StorageError]:
+        """Read the files of batches; say of each that is not as it was written what is wrong."""
+        by_table: dict[str, list[LakeBatch]] = {}
+        for batch in batches:
+            by_table.setdefault(batch.table, []).append(batch)
+        found: dict[LakeBatch, StorageError] = {}
+        for table, own in by_table.items():
+            files: dict[str, list[LakeFile]] = {}
+            try:
+                with explained(self.folder):
+                    for file in self._files(table, self._open(table)):
+                        files.setdefault(file.batch_id, []).append(file)
+            except StorageError as error:  # the log: none of its batches can be found
+                found |= dict.fromkeys(own, error)
+                continue
+            for batch in own:
+                if damage := self._damage(batch, files.get(batch.batch_id, [])):
+                    found[batch] = damage
+        return found
+
+    def _damage(self, batch: LakeBatch, files: list[LakeFile]) -> StorageError | None:
+        try:
+            if batch.rows:
+                self._require_files(batch.table, [batch.batch_id], files)
+            if checksum(files) == batch.checksum:
+                return None
+        except StorageError as error:
+            return error
+        except OSError as error:
+            return damaged_file(batch.table, files[0], f"can't be read ({error.strerror})")
+        for one in files:
+            if damage := one.unreadable():
+                return damaged_file(batch.table, one, damage)
+        return damaged_file(batch.table, files[0], "is altered: it is not what was written")
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Collect frames of :meth:`scan` inside: a file that can't be read is named.
+
+        Raises
+        ------
+        StorageError
+            A file of the lake is lost or damaged. Any other failure passes unchanged.
+        """
+        try:
+            yield
+        except READING_ERRORS as error:
+            for table in TABLES:
+                for file in self._files(table, self._open(table)):
+                    if damage := file.unreadable():
+                        raise damaged_file(table, file, damage) from error
+            raise
 
     def sweep(
         self, table: str, known_ids: Collection[str], *, written_before: datetime | None = None
@@ -172,17 +250,17 @@ class Lake:
         ``written_before`` spares what is younger: a run may be between its append and its commit.
         Without it, call this only while nothing writes.
         """
-        with _explained(self.folder), self._writing(table):
+        with explained(self.folder), self._writing(table):
             delta = self._open(table)
             if delta is None:
                 return []
-            files = _files(delta)
+            files = self._files(table, delta)
             young = {
-                file["partition"][BATCH]
+                file.batch_id
                 for file in files
-                if written_before is not None and file["written_at"] >= written_before
+                if written_before is not None and file.written_at >= written_before
             }
-            orphans = sorted({file["partition"][BATCH] for file in files} - young - {*known_ids})
+            orphans = sorted({file.batch_id for file in files} - young - {*known_ids})
             if orphans:
                 listed = ", ".join("'" + orphan.replace("'", "''") + "'" for orphan in orphans)
                 delta.delete(f"{BATCH} IN ({listed})")
@@ -204,7 +282,18 @@ class Lake:
         from deltalake import DeltaTable
 
         place = self.folder / table
-        return DeltaTable(str(place)) if (place / "_delta_log").is_dir() else None
+        if not (place / "_delta_log").is_dir():
+            return None
+        try:
+            return DeltaTable(str(place))
+        except Exception as error:
+            if is_of_delta(error):
+                raise damaged_log(table, place, error) from error
+            raise
+
+    def _files(self, table: str, delta: Any, batch_id: str | None = None) -> list[LakeFile]:
+        """The live files of an opened table, or of one batch; none where it was never written."""
+        return [] if delta is None else files_of(delta, self.folder / table, batch_id)
 
     @contextmanager
     def _writing(self, table: str) -> Iterator[None]:
@@ -213,20 +302,6 @@ class Lake:
         with (self.folder / f".{table}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-    def _checksum(self, table: str, files: list[dict[str, Any]]) -> str:
-        digests = [_file_digest(self.folder / table / file["path"]) for file in files]
-        return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
-
-    def _is_intact(self, batch: LakeBatch) -> bool:
-        delta = self._open(batch.table)
-        files = _files(delta, batch.batch_id) if delta else []
-        if sum(file["num_records"] for file in files) != batch.rows:
-            return False
-        try:
-            return self._checksum(batch.table, files) == batch.checksum
-        except FileNotFoundError:
-            return False
 
 
 def _prepared(target: LakeTable, frame: pl.DataFrame, batch_id: str) -> pl.DataFrame:
@@ -247,54 +322,17 @@ def _prepared(target: LakeTable, frame: pl.DataFrame, batch_id: str) -> pl.DataF
     return frame.select(*declared, *further).with_columns(added)
 
 
-def _files(delta: Any, batch_id: str | None = None) -> list[dict[str, Any]]:
-    """The live files of a table or batch: path, rows, partition values, when written (UTC)."""
-    actions = pl.DataFrame(delta.get_add_actions())
-    partition = "partition" if "partition" in actions.columns else "partition_values"
-    files = actions.select(
-        pl.col("path"),
-        pl.col("num_records"),
-        pl.col(partition).alias("partition"),
-        pl.col("modification_time").cast(pl.Datetime("ms", "UTC")).alias("written_at"),
+def _completed(rows: pl.LazyFrame, later: pl.LazyFrame, key: list[str]) -> pl.LazyFrame:
+    """Fill the empty columns of rows; what fills them never contradicts what was there."""
+    names = rows.collect_schema().names()
+    others = [name for name in names if name not in key]
+    filling = later.group_by(key).agg(pl.col(name).drop_nulls().first() for name in others)
+    return rows.join(filling, on=key, how="left", suffix=COMPLETES).select(
+        pl.coalesce(name, name + COMPLETES) if name in others else pl.col(name) for name in names
     )
-    if batch_id is not None:
-        files = files.filter(pl.col("partition").struct.field(BATCH) == batch_id)
-    return files.to_dicts()
-
-
-def _file_digest(path: Path) -> str:
-    with _local(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _local(path: Path) -> Path:
-    """The log writes paths as URLs do; on disk the escape itself may be part of the name."""
-    return path if path.exists() else Path(unquote(urlparse(str(path)).path))
 
 
 def _months(start_at: datetime, end_at: datetime) -> list[str]:
     days = pl.datetime_range(start_at, end_at - timedelta(microseconds=1), "1d", eager=True)
     last = f"{end_at - timedelta(microseconds=1):%Y-%m}"
     return sorted({*days.dt.strftime("%Y-%m").to_list(), last})
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Turn a failure of disk or format into a sentence that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno == errno.ENOSPC or "no space left" in str(error).lower()
-        advice = "the disk is full: free some space" if full else f"check the folder ({error})"
-        message = f"the lake {folder} can't be used: {advice}; nothing was changed"
-        raise StorageError(message, folder=str(folder)) from error
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] not in ("deltalake", "_internal"):
-            raise
-        advice = (
-            "the disk is full: free some space"
-            if "no space left" in str(error).lower()
-            else str(error)
-        )
-        message = f"the lake {folder} can't be used: {advice}; nothing was changed"
-        raise StorageError(message, folder=str(folder)) from error

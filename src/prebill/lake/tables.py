@@ -17,6 +17,8 @@ from prebill.core.schemas.internal import DECISIONS, DRAFT_LINES, USAGE_DAYS
 
 #: The batch a row came with; every table has it.
 BATCH: Final = "batch_id"
+#: How the id of a batch begins that fills empty columns of rows in earlier batches.
+COMPLETES: Final = "completes-"
 #: UTC month of occurrence, YYYY-MM: a period's scan opens only its own files.
 MONTH: Final = "occurred_month"
 
@@ -29,6 +31,8 @@ class LakeTable:
     schema: pl.Schema
     #: Instant whose month partitions the table; None: by batch alone.
     month_of: str | None = None
+    #: What makes a row the same row in a batch that completes it.
+    key: tuple[str, ...] = ()
 
     @property
     def partitions(self) -> list[str]:
@@ -44,11 +48,10 @@ TABLES: Final[dict[str, LakeTable]] = {
     for table in (
         LakeTable("usage_events", USAGE_EVENTS.schema, month_of="occurred_at"),
         LakeTable("usage_days", USAGE_DAYS.schema),
-        LakeTable("invoices", INVOICES.schema),
-        LakeTable("invoice_lines", INVOICE_LINES.schema),
-        LakeTable("payments", PAYMENTS.schema),
-        LakeTable("credit_notes", CREDIT_NOTES.schema),
-        LakeTable("disputes", DISPUTES.schema),
+        *(
+            LakeTable(frame.name, frame.schema, key=frame.key)
+            for frame in (INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES, DISPUTES)
+        ),
         LakeTable("draft_lines", DRAFT_LINES.schema),
         LakeTable("feature_rows", _FEATURE_ROWS),
         LakeTable("decisions", DECISIONS.schema),

@@ -1,6 +1,6 @@
 """What went wrong in the database, in words that say what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
@@ -8,12 +8,17 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from prebill.core.errors import ConflictError, StorageError
 
+_FULL = "the disk is full"
+_HELD = "another process holds"
 #: Part of the driver's message → our sentence. SQLite has no codes in SQLAlchemy's errors.
 _SENTENCES = (
-    ("database is locked", "another process holds the database: try again when it is done"),
-    ("lock timeout", "another process holds a lock: try again when it is done"),
-    ("disk is full", "the disk is full: free some space; nothing was changed"),
-    ("no space left", "the disk is full: free some space; nothing was changed"),
+    ("database is locked", f"{_HELD} the database: try again when it is done"),
+    ("lock timeout", f"{_HELD} a lock: try again when it is done"),
+    ("disk is full", f"{_FULL}: free some space; nothing was changed"),
+    ("no space left", f"{_FULL}: free some space; nothing was changed"),
+    # What PostgreSQL says where a file may not grow: a quota, or a limit of the server's process.
+    ("diskfull", f"{_FULL}: free some space; nothing was changed"),
+    ("file too large", f"{_FULL} or a file may not grow: free some space; nothing was changed"),
     ("disk i/o error", "the disk is full or failing: free some space or mend it, then repeat"),
     ("unable to open database file", "the file can't be opened: check path and permissions"),
     ("readonly database", "the database may only be read: check its permissions"),
@@ -28,6 +33,7 @@ _SENTENCES = (
     ("no such file or directory", "no server answers: start PostgreSQL or mend the URL"),
     ("connection timeout", "no server answers: start PostgreSQL or mend PREBILL_DATABASE_URL"),
     ("server closed the connection", "the server went away: try again"),
+    ("in recovery mode", "the server is starting again after a failure: see its log, try again"),
 )
 
 
@@ -77,18 +83,41 @@ def explanation(error: DBAPIError, url: sa.URL) -> ConflictError | StorageError:
     return StorageError(f"database {shown}: {advice}", database=shown, cause=cause)
 
 
-def full_disk(error: BaseException, url: sa.URL) -> StorageError | None:
-    """Return our error if this one, or what it came from, is a full disk."""
+def is_locked(error: StorageError) -> bool:
+    """Whether it may pass by itself, once another process is done."""
+    return _HELD in str(error)
+
+
+def full_or_locked(error: BaseException, url: sa.URL) -> StorageError | None:
+    """Return our error if this one, or what it came from, is a full disk or a lock."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, StorageError) and "the disk is full" in str(cause):
-            return cause
-        if isinstance(cause, DBAPIError):
-            found = explanation(cause, url)
-            if isinstance(found, StorageError) and "the disk is full" in str(found):
-                return found
+        found = explanation(cause, url) if isinstance(cause, DBAPIError) else cause
+        if isinstance(found, StorageError) and any(part in str(found) for part in (_FULL, _HELD)):
+            return found
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+@contextmanager
+def watched(met: Callable[[StorageError], BaseException | None]) -> Iterator[None]:
+    """Tell ``met`` of every statement in this process that fails on a full disk or a lock.
+
+    What it returns is raised instead: DBOS, too, has engines, and tries again for ever.
+    """
+
+    def look(context: sa.ExceptionContext) -> BaseException | None:
+        error = context.sqlalchemy_exception
+        if context.engine is None or not isinstance(error, DBAPIError):
+            return None
+        found = full_or_locked(error, context.engine.url)
+        return None if found is None else met(found)
+
+    sa.event.listen(sa.Engine, "handle_error", look)
+    try:
+        yield
+    finally:
+        sa.event.remove(sa.Engine, "handle_error", look)
 
 
 def require_revision(found: str | None, wanted: str, url: sa.URL) -> None:

@@ -1,9 +1,10 @@
 """Which batches of the lake count: those that a transaction has named."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from prebill.store.codec import now_text
-from prebill.store.engine import Tx
+from prebill.store.engine import Row, Tx
 
 
 class Batch(Protocol):
@@ -42,6 +43,15 @@ def named_batches(tx: Tx, table: str) -> list[str]:
         {"table": table},
     )
     return [row["batch_id"] for row in rows]
+
+
+def batch_rows(tx: Tx, tables: Sequence[str] | None = None) -> list[Row]:
+    """Return the batches of some tables, or of all, as ``LakeBatch`` takes them."""
+    rows = tx.rows(
+        'SELECT table_name AS "table", batch_id, rows, checksum, version FROM lake_batches '
+        "WHERE rows > 0 ORDER BY table_name, batch_id"
+    )
+    return [row for row in rows if tables is None or row["table"] in tables]
 
 
 def is_named(tx: Tx, table: str, batch_id: str) -> bool:

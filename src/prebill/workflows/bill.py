@@ -37,6 +37,7 @@ LAKE_TABLES: Final = ("draft_lines", "feature_rows", "decisions")
 
 
 @DBOS.workflow(name="billing_run")
+@runtime.interruptible()
 def billing_run(run_id: str) -> str:
     """Bill every shard of a frozen run and close it; return how it ended."""
     shards = runtime.in_step_transaction(_count_shards, run_id)
@@ -61,7 +62,7 @@ def billing_run(run_id: str) -> str:
 @DBOS.workflow(name="billing_shard")
 def billing_shard(run_id: str, shard: int) -> None:
     """Bill one shard."""
-    with runtime.noticing_full_disk():
+    with runtime.interruptible():
         _bill_shard(run_id, shard)
 
 
@@ -101,6 +102,7 @@ def _add(total: dict[str, int], more: dict[str, int]) -> None:
 # ── Compute: gather, judge, write the lake ───────────────────────────────────────────────────
 
 
+@runtime.interruptible()
 def _compute(run_id: str, shard: int) -> dict[str, Any]:
     opened = runtime.installation()
     held, result = _prepare(opened, run_id, shard)

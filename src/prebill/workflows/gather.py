@@ -154,7 +154,18 @@ def _dealt(
 
 
 def read_facts(opened: Installation, run: Run, customers: pl.DataFrame) -> Facts:
-    """Read the facts of some customers (column ``customer_id``) from the frozen batches."""
+    """Read the facts of some customers (column ``customer_id``) from the frozen batches.
+
+    Raises
+    ------
+    StorageError
+        The lake lacks one of them, or a file of it is damaged.
+    """
+    with opened.lake.reading():
+        return _read_facts(opened, run, customers)
+
+
+def _read_facts(opened: Installation, run: Run, customers: pl.DataFrame) -> Facts:
     since_on = month_period(run.period).start_on - SLACK
     start_at, end_at = usage_bounds(month_period(run.period))
     lake, batches = opened.lake, run.lake_batches

@@ -21,15 +21,16 @@ from prebill.core.errors import InputError
 from prebill.lake import Lake
 from prebill.store import ingest as sql
 from prebill.store.engine import Store, Tx
-from prebill.store.lake_index import named_batches, record_batch
+from prebill.store.lake_index import named_batches
 from prebill.store.reference import LAKE_FRAMES
 from prebill.workflows.ingest_checks import Judged, World, judge
 from prebill.workflows.ingest_entry import (
     Occurrences,
     alone,
-    batch_id_of,
+    append_facts,
     now,
     quarantine_rows,
+    record_facts,
     resolved_by,
 )
 
@@ -50,6 +51,8 @@ class FileReport:
     known: int = 0
     rejected: int = 0
     resolved: int = 0
+    #: Of the good ones: rows that fill empty columns of a known fact.
+    completed: int = 0
     #: Of the rejected ones: rows that somebody dismissed before.
     dismissed: int = 0
     error: str | None = None
@@ -198,18 +201,16 @@ def enter_block(
     report = replace(
         report,
         rows=report.rows + block.frame.height + block.unreadable.height,
-        good=report.good + entered.height,
+        good=report.good + entered.height + judged.completing.height,
+        completed=report.completed + judged.completing.height,
         known=report.known + judged.known.height,
         rejected=report.rejected + bad.height,
     )
-    resolved = resolved_by(world.store, contract, pl.concat([judged.entering, judged.known]), bad)
-    batch = None
-    if contract.name in LAKE_FRAMES and not entered.is_empty():
-        batch = world.lake.append(contract.name, entered, batch_id_of(entry.digest, entered))
+    resolved = resolved_by(world.store, contract, judged.good, bad)
+    batches = append_facts(world.lake, contract, judged, entry.digest)
     with world.store.transaction() as tx:
-        if batch is not None:
-            record_batch(tx, batch)
-        elif not entered.is_empty():
+        record_facts(tx, contract, judged, batches, actor=entry.actor)
+        if contract.name not in LAKE_FRAMES and not entered.is_empty():
             sql.upsert_reference(tx, contract.name, entered, entry.import_id)
         sql.add_quarantine(tx, bad)
         dismissed = report.dismissed + sql.dismissed_among(tx, bad)

@@ -1,7 +1,7 @@
 """Judge the rows of one contract against what is known already: references, keys, history.
 
-Nothing is written here. :func:`judge` parts rows into those to enter, those known already, and
-those rejected, each with column, rule and value.
+Nothing is written here. :func:`judge` parts rows into those to enter, those that complete a known
+fact, those known already, and those rejected, each with column, rule and value.
 """
 
 from collections.abc import Sequence
@@ -37,11 +37,21 @@ _MONTH_AROUND: Final = timedelta(days=31)
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Rows to enter and rows known (typed, with ``row``), and broken rules as REJECTED."""
+    """Rows to enter and rows known (typed, with ``row``), and broken rules as REJECTED.
+
+    ``completing``: known facts with the columns that were empty and are given now. ``entering``
+    and ``completing`` together are what is new.
+    """
 
     entering: pl.DataFrame
+    completing: pl.DataFrame
     known: pl.DataFrame
     rejected: pl.DataFrame
+
+    @property
+    def good(self) -> pl.DataFrame:
+        """Every row that is in, or will be."""
+        return pl.concat([self.entering, self.completing, self.known])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,8 @@ class World:
                 return sql.distinct_rows(tx, contract, columns)
             batches = named_batches(tx, contract)
             issued = sql.document_ids(tx)
-        scanned = self.lake.scan(contract, batches).select(columns).unique().collect()
+        with self.lake.reading():
+            scanned = self.lake.scan(contract, batches).select(columns).unique().collect()
         return pl.concat([scanned, issued]).unique() if columns == ("invoice_id",) else scanned
 
     def event_context(self) -> EventContext:
@@ -101,17 +112,20 @@ def judge(world: World, compiled: Compiled, rows: pl.DataFrame) -> Judged:
         ).drop_nulls(columns)
         rejected.append(blame(absent, columns, reference.id))
         good = without(good, absent)
-    good, repeated, clashing = _once(contract, good)
+    good, repeated, clashing = _once(compiled, good)
     rejected.append(clashing)
     state = _state(world, contract, good)
-    fresh, known, changed = _compare(contract, good, state)
-    rejected.append(changed)
+    compared = _compare(contract, good, state)
+    fresh = compared.entering
+    completing, unfit = _still_good(compiled, compared.completing)
+    rejected += [compared.rejected, unfit]
     for check in (_events, _groups):
         broken = check(world, contract, fresh, state)
         rejected.append(broken)
         fresh = without(fresh, broken)
     every = pl.concat([one for one in rejected if one.height] or [pl.DataFrame(schema=REJECTED)])
-    return Judged(fresh, pl.concat([known, repeated]), every.sort("row", maintain_order=True))
+    known = pl.concat([compared.known, repeated])
+    return Judged(fresh, completing, known, every.sort("row", maintain_order=True))
 
 
 def blame(rows: pl.DataFrame, columns: Sequence[str], rule: str) -> pl.DataFrame:
@@ -135,13 +149,14 @@ def without(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
 
 
 def _once(
-    contract: DataContract, rows: pl.DataFrame
+    compiled: Compiled, rows: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Keep each key of the file once; equal rows are repeats, different ones clash.
 
-    Of facts the first row stays, since it may be in the lake already. Of reference rows none
-    does: which one is true, nobody can tell.
+    Of facts the first row stays, since it may be in the lake already, and takes what later ones
+    complete. Of reference rows none does: which one is true, nobody can tell.
     """
+    contract = compiled.contract
     keys = list(contract.key)
     hashed = rows.select(pl.struct(keys).hash())
     none = rows.clear(), pl.DataFrame(schema=REJECTED)
@@ -150,17 +165,37 @@ def _once(
     several = rows.filter(pl.struct(keys).is_duplicated())
     contents = several.unique(contract.columns, keep="first", maintain_order=True)
     repeats = without(several, contents)
+    once = without(rows, several)
     if contract.name in LAKE_FRAMES:
-        clashes = contents.filter(~pl.struct(keys).is_first_distinct())
-        rule = "same_id_other_content"
-    else:
-        clashes = contents.filter(pl.struct(keys).is_duplicated())
-        # Repeats of a clashing row clash as well.
-        clashes = several.join(clashes.select(keys), on=keys, how="semi", maintain_order="left")
-        repeats = without(repeats, clashes)
-        rule = "duplicate_key"
+        first, fitting, clashes = _folded(contract, contents)
+        first, unfit = _still_good(compiled, first)
+        rejected = pl.concat([blame(clashes, keys, "same_id_other_content"), unfit])
+        return pl.concat([once, first]).sort("row"), pl.concat([repeats, fitting]), rejected
+    clashes = contents.filter(pl.struct(keys).is_duplicated())
+    # Repeats of a clashing row clash as well.
+    clashes = several.join(clashes.select(keys), on=keys, how="semi", maintain_order="left")
     once = without(without(rows, repeats), clashes)
-    return once, repeats, blame(clashes, keys, rule)
+    return once, without(repeats, clashes), blame(clashes, keys, "duplicate_key")
+
+
+def _folded(
+    contract: DataContract, contents: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Part different rows of one key: the first, completed; those that fit it; the others."""
+    keys, completable = list(contract.key), contract.completable
+    fixed = [name for name in contract.columns if name not in completable]
+    is_equal = pl.all_horizontal(
+        pl.col(name).eq_missing(pl.col(name).first().over(keys)) for name in fixed
+    )
+    is_same = contents.select(is_equal).to_series()
+    filled = contents.with_columns(
+        pl.when(is_same).then(name).drop_nulls().first().over(keys).alias(name)
+        for name in completable
+    )
+    for name in completable:
+        is_same &= contents[name].is_null() | contents[name].eq_missing(filled[name])
+    is_first = contents.select(pl.struct(keys).is_first_distinct()).to_series()
+    return filled.filter(is_first), contents.filter(is_same & ~is_first), contents.filter(~is_same)
 
 
 def _state(world: World, contract: DataContract, rows: pl.DataFrame) -> pl.DataFrame:
@@ -168,6 +203,11 @@ def _state(world: World, contract: DataContract, rows: pl.DataFrame) -> pl.DataF
     if contract.name not in LAKE_FRAMES:
         with world.store.read() as tx:
             return sql.reference_rows(tx, contract.frame())
+    with world.lake.reading():
+        return _known_facts(world, contract, rows)
+
+
+def _known_facts(world: World, contract: DataContract, rows: pl.DataFrame) -> pl.DataFrame:
     with world.store.read() as tx:
         batches = named_batches(tx, contract.name)
         counted = tx.scalar(
@@ -192,25 +232,74 @@ def _state(world: World, contract: DataContract, rows: pl.DataFrame) -> pl.DataF
     return found.collect(engine="streaming").unique(keys, keep="first", maintain_order=True)
 
 
-def _compare(
-    contract: DataContract, rows: pl.DataFrame, state: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def _compare(contract: DataContract, rows: pl.DataFrame, state: pl.DataFrame) -> Judged:
     """Part rows into those to enter, those known, and those that contradict what must not change.
 
-    Reference rows may change (that is an update), unless their version is part of the key.
+    Reference rows may change (that is an update), unless their version is part of the key. Facts
+    may only be completed, in the columns that the contract names.
     """
     nothing = pl.DataFrame(schema=REJECTED)
     if state.is_empty():
-        return rows, rows.clear(), nothing
+        return Judged(rows, rows.clear(), rows.clear(), nothing)
     keys = list(contract.key)
     known = rows.join(state, on=contract.columns, how="semi", nulls_equal=True)
     others = without(rows, known)
     is_fact, is_version = contract.name in LAKE_FRAMES, "recorded_at" in keys
     if not is_fact and not is_version:
-        return others, known, nothing
+        return Judged(others, rows.clear(), known, nothing)
     changed = others.join(state.select(keys), on=keys, how="semi", maintain_order="left")
-    rule = "same_id_other_content" if is_fact else "changed_version"
-    return without(others, changed), known, blame(changed, keys, rule)
+    fresh = without(others, changed)
+    if not is_fact:
+        return Judged(fresh, rows.clear(), known, blame(changed, keys, "changed_version"))
+    completing, older = _completed(contract, changed, state)
+    clashing = without(without(changed, completing), older)
+    rejected = blame(clashing, keys, "same_id_other_content")
+    return Judged(fresh, completing, pl.concat([known, older]), rejected)
+
+
+def _completed(
+    contract: DataContract, changed: pl.DataFrame, state: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows that complete a known fact, filled up, and those that say less than it.
+
+    A row that says less is an older file: what was completed meanwhile stays.
+    """
+    if not contract.completable or changed.is_empty():
+        return changed.clear(), changed.clear()
+    fixed = [name for name in contract.columns if name not in contract.completable]
+    before = state.select(
+        *contract.key, *(pl.col(name).alias(f"known.{name}") for name in contract.completable)
+    )
+    # Equal in everything that is fixed: only then the known row is this one.
+    same = changed.join(state.select(fixed), on=fixed, how="semi", nulls_equal=True)
+    paired = same.join(before, on=list(contract.key), how="left", maintain_order="left")
+    agrees = pl.all_horizontal(
+        pl.col(name).is_null()
+        | pl.col(f"known.{name}").is_null()
+        | (pl.col(name) == pl.col(f"known.{name}"))
+        for name in contract.completable
+    )
+    adds = pl.any_horizontal(
+        pl.col(name).is_not_null() & pl.col(f"known.{name}").is_null()
+        for name in contract.completable
+    )
+    full = paired.with_columns(
+        pl.coalesce(name, f"known.{name}").alias(name) for name in contract.completable
+    ).select(changed.columns)
+    marks = paired.select(agrees=agrees, adds=adds)
+    return full.filter(marks["agrees"] & marks["adds"]), full.filter(
+        marks["agrees"] & ~marks["adds"]
+    )
+
+
+def _still_good(compiled: Compiled, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Check completed rows once more: columns of two files meet in them for the first time."""
+    if rows.is_empty():
+        return rows, pl.DataFrame(schema=REJECTED)
+    places = rows["row"]
+    broken = compiled.check(rows.drop("row")).rejected
+    rejected = broken.with_columns(places.gather(broken["row"]).alias("row"))
+    return without(rows, rejected), rejected
 
 
 def _events(

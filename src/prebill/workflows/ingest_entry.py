@@ -9,13 +9,16 @@ from typing import Final
 
 import polars as pl
 
+from prebill import audit
 from prebill.connectors.files.reader import READING_RULES, rows_of_json
 from prebill.contracts import DataContract
 from prebill.contracts.casting import TYPE_TEXTS
-from prebill.lake import Lake
+from prebill.lake import COMPLETES, Lake, LakeBatch
 from prebill.store import ingest as sql
-from prebill.store.engine import Store
-from prebill.workflows.ingest_checks import KEY_RULES
+from prebill.store.engine import Store, Tx
+from prebill.store.lake_index import record_batch
+from prebill.store.reference import LAKE_FRAMES
+from prebill.workflows.ingest_checks import KEY_RULES, Judged
 
 #: A good row with the same key mends every other rule, but not a contradiction between two rows.
 _NOT_MENDED_BY_KEY: Final = ("same_id_other_content", "changed_version")
@@ -60,6 +63,33 @@ def batch_id_of(origin: str, rows: pl.DataFrame) -> str:
     """
     hashes = rows.hash_rows(seed=0).to_numpy()
     return f"{origin[:12]}-{hashlib.sha256(hashes.tobytes()).hexdigest()[:20]}"
+
+
+def append_facts(
+    lake: Lake, contract: DataContract, judged: Judged, origin: str
+) -> list[LakeBatch]:
+    """Write new facts, and what completes known ones, to the lake; the caller names the batches."""
+    if contract.name not in LAKE_FRAMES:
+        return []
+    parts = (("", judged.entering.drop("row")), (COMPLETES, judged.completing.drop("row")))
+    return [
+        lake.append(contract.name, rows, prefix + batch_id_of(origin, rows))
+        for prefix, rows in parts
+        if not rows.is_empty()
+    ]
+
+
+def record_facts(
+    tx: Tx, contract: DataContract, judged: Judged, batches: list[LakeBatch], *, actor: str
+) -> None:
+    """Name the batches, and audit which known facts were completed; the lake has the values."""
+    for batch in batches:
+        record_batch(tx, batch)
+    if not judged.completing.is_empty():
+        keys = judged.completing.select(
+            pl.concat_str(pl.col(contract.key).cast(pl.String), separator="/")
+        ).to_series()
+        audit.record(tx, actor, "facts.completed", contract.name, shown_ids(keys.to_list()))
 
 
 class Occurrences:
@@ -126,16 +156,25 @@ def resolved_by(
     waiting = waiting.join(bad.select("quarantine_id"), on="quarantine_id", how="anti")
     if waiting.is_empty():
         return []
-    keys = list(contract.key)
+    keys, completable = list(contract.key), contract.completable
     named = pl.concat(
-        [waiting.select("quarantine_id"), rows_of_json(waiting["row_json"], keys)],
+        [
+            waiting.select("quarantine_id"),
+            rows_of_json(waiting["row_json"], [*keys, *completable]),
+        ],
         how="horizontal",
     )
     # Keys are compared typed: "1.0" and "1.000000000000" are one quantity.
     types = {name: good.schema[name] for name in keys}
     typed = named.with_columns(_typed(name, dtype) for name, dtype in types.items())
-    mended = typed.join(good.select(keys), on=keys, how="semi")
-    return mended["quarantine_id"].to_list()
+    met = typed.join(good.select(*keys, *completable), on=keys, how="inner", suffix="_good")
+    # A fact that came in without what the waiting row would complete does not stand for it.
+    says_more = [
+        (pl.col(name).fill_null("") != "") & pl.col(f"{name}_good").is_null()
+        for name in completable
+    ]
+    mended = met.remove(pl.any_horizontal(says_more)) if says_more else met
+    return mended["quarantine_id"].unique().to_list()
 
 
 def _typed(name: str, dtype: pl.DataType) -> pl.Expr:

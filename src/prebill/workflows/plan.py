@@ -9,14 +9,17 @@ from prebill import audit
 from prebill.bootstrap import Installation, Judges
 from prebill.core.calendar import Period, date_in_zone, month_period
 from prebill.core.errors import InputError, ModelError
-from prebill.lake.tables import TABLES
+from prebill.lake import TABLES, LakeBatch
 from prebill.store.agreements import customers_to_bill, reference_hash, shared_frames
 from prebill.store.drafts import one_changed
 from prebill.store.engine import Tx
-from prebill.store.lake_index import named_batches
+from prebill.store.lake_index import batch_rows, named_batches
 from prebill.store.runs import Run, load_run, models_used, run_id_of, save_run, unfinished_run
 from prebill.workflows.gather import usage_bounds
 
+#: Tables of facts that a run reads. Their files are compared with what was written (SHA-256, about
+#: a second for 1.5 GB): a flipped bit may still be a number, and that would be billed.
+READ_TABLES: Final = ("usage_events", "invoices", "invoice_lines", "payments", "credit_notes")
 #: Customers of a shard. Each shard calibrates on up to 30,000 past invoices: small ones cost more.
 SHARD_CUSTOMERS: Final = 20_000
 
@@ -41,6 +44,8 @@ def open_run(
         The month or the entity is unknown, or nothing was imported.
     ModelError
         A model that an earlier run used is gone.
+    StorageError
+        The lake lacks a batch, or a file is not what was written.
     """
     period = month_period(period_name)
     if as_of_at is None:
@@ -54,11 +59,14 @@ def open_run(
         _require_entities(shared["legal_entities"], entity_id)
         batches = {table: named_batches(tx, table) for table in TABLES}
         opened.lake.require(batches)
+        written = [LakeBatch(**row) for row in batch_rows(tx, READ_TABLES)]
         start_on, end_on = period.start_on.isoformat(), period.end_on.isoformat()
         billed = customers_to_bill(tx, start_on=start_on, end_on=end_on, entity_id=entity_id)
+    opened.lake.require_intact(written)
     customers = set(billed)
     if entity_id is None:
-        customers |= _users(opened, batches["usage_events"], period)
+        with opened.lake.reading():
+            customers |= _users(opened, batches["usage_events"], period)
     members = _shards(sorted(customers), shard_customers)
     judges = opened.load_judges()
     _require_models(opened, judges)

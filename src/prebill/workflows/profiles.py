@@ -48,10 +48,13 @@ def prepare_profiles(opened: Installation) -> int:
             issued_before=datetime.now(UTC).date() + timedelta(days=2),
             since_on=date.min,
         )
-    facts = {
-        frame.name: opened.lake.scan(frame.name, batches[frame.name]).select(frame.names).collect()
-        for frame in FRAMES
-    }
+    with opened.lake.reading():
+        facts = {
+            frame.name: opened.lake.scan(frame.name, batches[frame.name])
+            .select(frame.names)
+            .collect()
+            for frame in FRAMES
+        }
     own_lines = INVOICE_LINES.conform(gate_lines(own.lines))
     facts["invoices"] = pl.concat([facts["invoices"], INVOICES.conform(own.invoices)])
     facts["invoice_lines"] = pl.concat([facts["invoice_lines"], own_lines])

@@ -11,10 +11,16 @@ from prebill.contracts import Catalog, DataContract
 from prebill.core.errors import ConflictError, InputError, NotFoundError
 from prebill.store import ingest as sql
 from prebill.store.engine import Row, Store
-from prebill.store.lake_index import record_batch
 from prebill.store.reference import LAKE_FRAMES
 from prebill.workflows.ingest_checks import World, judge
-from prebill.workflows.ingest_entry import advice, alone, batch_id_of, now, shown_ids
+from prebill.workflows.ingest_entry import (
+    advice,
+    alone,
+    append_facts,
+    now,
+    record_facts,
+    shown_ids,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +120,15 @@ def _retry_contract(
         first["rule"], first["column"].alias("column_name"), first["value"]
     )
     entered = judged.entering.drop("row")
-    batch = None
-    if contract.name in LAKE_FRAMES and not entered.is_empty():
-        batch = world.lake.append(contract.name, entered, batch_id_of("retry", entered))
+    batches = append_facts(world.lake, contract, judged, "retry")
     with world.store.transaction() as tx:
-        if batch is not None:
-            record_batch(tx, batch)
-        elif not entered.is_empty():
+        record_facts(tx, contract, judged, batches, actor=actor)
+        if contract.name not in LAKE_FRAMES and not entered.is_empty():
             sql.upsert_reference(tx, contract.name, entered, readable["import_id"][0])
         sql.set_status(tx, resolved, "resolved", now())
         sql.set_findings(tx, still)
-        detail = {"entered": entered.height, "still_open": still.height, **shown_ids(resolved)}
+        counts = {"entered": entered.height + judged.completing.height, "still_open": still.height}
+        detail = {**counts, **shown_ids(resolved)}
         audit.record(tx, actor, "quarantine.retry", contract.name, detail)
     if not entered.is_empty():
         world.forget(contract.name)

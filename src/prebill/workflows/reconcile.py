@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import polars as pl
 
@@ -32,6 +31,7 @@ from prebill.core.schemas.inbound import (
 from prebill.lake import LakeBatch
 from prebill.store import reconcile as reads
 from prebill.store.engine import Tx
+from prebill.store.lake_index import batch_rows
 from prebill.store.runs import Run, load_run, members_of
 from prebill.workflows.gather import usage_bounds
 
@@ -67,6 +67,8 @@ def reconcile_period(opened: Installation, period_name: str) -> Reconciliation:
     ------
     NotFoundError
         The period was not billed yet.
+    StorageError
+        A file of the lake can't be read.
     """
     period = month_period(period_name)
     result = Reconciliation()
@@ -78,9 +80,10 @@ def reconcile_period(opened: Installation, period_name: str) -> Reconciliation:
         runs = [load_run(tx, run_id) for run_id in run_ids]
         lines = reads.live_lines(tx, period_name)
         _charges(tx, result, runs, lines, period)
-        _events(opened, tx, result, runs)
-        _quantities(opened, tx, result, runs, lines)
-        _states(opened, tx, result, runs, period)
+        with opened.lake.reading():
+            _events(opened, tx, result, runs)
+            _quantities(opened, tx, result, runs, lines)
+            _states(opened, tx, result, runs, period)
         _totals(tx, result, period)
     return result
 
@@ -139,7 +142,7 @@ def _read(tx: Tx, frame: Frame, where: str, at: datetime) -> pl.DataFrame:
 
 
 def _events(opened: Installation, tx: Tx, result: Reconciliation, runs: list[Run]) -> None:
-    """Events received = metered + in no charge + sent twice + late + quarantined."""
+    """Events received = metered + in no charge + sent twice + conflicting + late + quarantined."""
     counts = reads.import_counts(tx)
     found: list[Difference] = []
     if counts["rows"] != counts["accounted"]:
@@ -149,45 +152,47 @@ def _events(opened: Installation, tx: Tx, result: Reconciliation, runs: list[Run
         text = f"{counts['rejected']:,} rows were rejected, {counts['quarantined']:,} are kept"
         found.append(Difference("quarantine_lost", "", text, _ALTERED))
     frozen = {batch for run in runs for batch in run.lake_batches["usage_events"]}
-    named = [LakeBatch(**row) for row in _named_batches(tx)]
-    damaged = opened.lake.damaged(named)
+    named = [LakeBatch(**row) for row in batch_rows(tx, ["usage_events"])]
     found += [
-        Difference("batch_damaged", one.batch_id, f"usage batch {one.batch_id} is lost", _ALTERED)
-        for one in damaged
+        Difference("batch_damaged", one.batch_id, str(damage), _ALTERED)
+        for one, damage in opened.lake.damages(named).items()
     ]
     late = sum(one.rows for one in named if one.batch_id not in frozen)
-    given = _in_period(opened, tx, runs)
+    given, ids = _in_period(opened, tx, runs)
     shards = reads.shard_counts(tx, [run.run_id for run in runs])
     metered = shards.get("metered_events", 0)
     unmatched = shards.get("unmatched_events", 0)
     twice = shards.get("duplicate_events", 0)
-    if given != metered + unmatched + twice:
-        text = f"{given:,} events lie in the period, {metered + unmatched + twice:,} were met"
+    conflicting = shards.get("conflicting_events", 0)
+    met = metered + unmatched + twice + conflicting
+    if given != met:
+        text = f"{given:,} events lie in the period, {met:,} were met"
         found.append(Difference("events_lost", "", text, _RUN_AGAIN))
+    if ids != metered + unmatched:
+        text = f"the events have {ids:,} ids, {metered + unmatched:,} were met as one event"
+        advice = "an id came for customers of different shards: find out whose event it is"
+        found.append(Difference("event_ids_shared", "", text, advice))
     words = (
         f"events received {given:,} = metered {metered:,} + in no charge {unmatched:,} + "
-        f"sent twice {twice:,}; late {late:,}, quarantined {counts['quarantined']:,}"
+        f"sent twice {twice:,} + same id, other content {conflicting:,}; late {late:,}, "
+        f"quarantined {counts['quarantined']:,}"
     )
     result.add(words, found)
 
 
-def _named_batches(tx: Tx) -> list[dict[str, Any]]:
-    return tx.rows(
-        'SELECT table_name AS "table", batch_id, rows, checksum, version FROM lake_batches '
-        "WHERE table_name = 'usage_events' ORDER BY batch_id"
-    )
-
-
-def _in_period(opened: Installation, tx: Tx, runs: list[Run]) -> int:
-    """Events in the runs' frozen batches within the widest bounds of the period."""
-    total = 0
+def _in_period(opened: Installation, tx: Tx, runs: list[Run]) -> tuple[int, int]:
+    """Events in the runs' frozen batches within the widest bounds of the period, and their ids."""
+    total = ids = 0
     for run in runs:
         events = _scan(opened, run)
         if run.entity_id is not None:
             members = [one for own in members_of(tx, run.run_id) for one in own]
             events = events.filter(pl.col("customer_id").is_in(members))
-        total += int(events.select(pl.len()).collect().item())
-    return total
+        # A hash of 64 bits: five million ids meet by chance once in a million runs.
+        key = pl.col("source").hash(3).xor(pl.col("id").hash(4))
+        rows, distinct = events.select(pl.len(), ids=key.n_unique()).collect().row(0)
+        total, ids = total + int(rows), ids + int(distinct)
+    return total, ids
 
 
 def _scan(opened: Installation, run: Run) -> pl.LazyFrame:

@@ -13,18 +13,20 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
+import polars as pl
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, SQLAlchemyDatasource
 from dbos._datasource import DatasourceOptions
 
 from prebill.bootstrap import Installation
 from prebill.core.errors import StorageError
 from prebill.store.engine import Store, Tx
-from prebill.store.faults import explained, full_disk
+from prebill.store.faults import explained, full_or_locked, is_locked, watched
 from prebill.store.runs import Progress, progress_of
 from prebill.store.workers import beat, forget_worker, live_workers, silent_workers
 
@@ -39,6 +41,8 @@ SHARDS: Final = "shards"
 
 HEARTBEAT_SECONDS: Final = 5.0
 LOCK_PAUSE_SECONDS: Final = 0.5
+#: How long a step waits for SQLite's one writer; on PostgreSQL LOCK_TIMEOUT_MS decides.
+LOCK_PATIENCE_SECONDS: Final = 60.0
 #: How long a stopping worker waits for what it is in the middle of.
 ENDING_SECONDS: Final = 10
 SILENT_AFTER: Final = timedelta(seconds=30)
@@ -46,6 +50,17 @@ POLLING_SECONDS: Final = 0.1
 #: Workflow states after which a run may be tried again.
 ENDED_BADLY: Final = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Interrupted(BaseException):
+    """Ends a step without a result; whoever starts a worker next does it again.
+
+    No ``Exception``: DBOS would record that as what came of the step, and give it back for ever.
+    """
+
+
+#: Whether this thread is in a workflow that may end without a result.
+_is_interruptible: ContextVar[bool] = ContextVar("is_interruptible", default=False)
 
 
 @dataclass
@@ -56,6 +71,8 @@ class _Process:
     datasource: SQLAlchemyDatasource | None = None
     #: Why this process's worker can go no further.
     failure: StorageError | None = None
+    #: Since when a step has been waiting for a lock (monotonic seconds).
+    locked_since: float | None = None
 
 
 _process = _Process()
@@ -78,22 +95,51 @@ def in_step_transaction(
     assert datasource is not None, "no worker was started in this process"
 
     def body() -> R:
-        return work(Tx.inside(datasource.sql_session()), *args, **kwargs)
+        with interruptible():
+            return work(Tx.inside(datasource.sql_session()), *args, **kwargs)
 
     options: DatasourceOptions = {"name": work.__name__, "isolation_level": "READ COMMITTED"}
     if installation().store.is_sqlite:
         options["isolation_level"] = "SERIALIZABLE"  # the only level there; see store/engine.py
-    return datasource.run_tx_step(options, body)
+    with interruptible():
+        result = datasource.run_tx_step(options, body)
+    _process.locked_since = None
+    return result
 
 
 @contextmanager
-def noticing_full_disk() -> Iterator[None]:
-    """Tell who waits for a workflow that the disk is full: DBOS can't record that it failed."""
+def interruptible() -> Iterator[None]:
+    """End what is inside, without a result, on a full disk or a lock that lasts.
+
+    Nothing of it is recorded, whoever waits for the run is told, and the next worker goes on.
+    """
+    before = _is_interruptible.set(True)
     try:
         yield
     except Exception as error:
-        _process.failure = full_disk(error, installation().store.url) or _process.failure
+        found = full_or_locked(error, installation().store.url)
+        if found is not None and (ending := _ending(found)) is not None:
+            raise ending from error
         raise
+    except pl.exceptions.PanicException as error:
+        # DBOS records no BaseException: the workflow would stay pending, and the run with it.
+        message = f"a library gave up: {str(error).splitlines()[0]}"
+        raise RuntimeError(message) from error
+    finally:
+        _is_interruptible.reset(before)
+
+
+def _ending(found: StorageError) -> Interrupted | None:
+    """What ends the step that met a full disk or a lock; None: it is tried again, or is no step."""
+    if is_locked(found):
+        if not _is_interruptible.get():
+            return None
+        since = _process.locked_since = _process.locked_since or time.monotonic()
+        lasts = time.monotonic() - since >= LOCK_PATIENCE_SECONDS
+        if installation().store.is_sqlite and not lasts:
+            return None
+    _process.failure = found
+    return Interrupted(str(found)) if _is_interruptible.get() else None
 
 
 def system_database_url(store: Store) -> str:
@@ -151,6 +197,7 @@ class Worker:
         self._shards_at_once = shards_at_once
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._watch = ExitStack()
 
     def start(self) -> None:
         """Launch DBOS, register queues, send heartbeats, and take over what the dead left."""
@@ -160,6 +207,7 @@ class Worker:
         store = self.installation.store
         beat(store, self.worker_id)
         _process.installation = self.installation
+        self._watch.enter_context(watched(_ending))
         try:
             with explained(store.url):
                 self._launch(store)
@@ -207,7 +255,9 @@ class Worker:
             thread.join()
         broken = _process.failure
         DBOS.destroy(workflow_completion_timeout_sec=0 if broken else ENDING_SECONDS)
-        _process.installation = _process.datasource = _process.failure = None
+        self._watch.close()
+        _process.installation = _process.datasource = None
+        _process.failure = _process.locked_since = None
         if broken is None:
             # Not forgotten: what it left pending is taken over by whoever reaps next.
             beat(self.installation.store, self.worker_id, at=LONG_AGO)

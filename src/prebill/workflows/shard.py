@@ -5,13 +5,14 @@ No clock, no database: the same inputs give the same result, on any worker, as o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import polars as pl
 
 from prebill.bootstrap import Judges
 from prebill.core.accounting import journal
+from prebill.core.billing.dedupe import conflict_findings
 from prebill.core.billing.finality import finality, late_findings
 from prebill.core.billing.inputs import BillingInputs, contract_inputs
 from prebill.core.billing.invoicing import Billed, bill, unbilled_terms, windows
@@ -88,11 +89,14 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
     ShardResult
         Frames sorted by draft; every draft has exactly one decision.
     """
-    once = dedupe(inputs.events).events
+    deduped = dedupe(inputs.events)
+    once = deduped.events
     metered = _meter(inputs, once)
     days = pl.concat([inputs.earlier_days, usage_days(once)])
     lap("meter")
     billed, expected = _price(inputs, metered)
+    clashing = conflict_findings(deduped, billed.drafts, billed.lines)
+    billed = replace(billed, findings=pl.concat([billed.findings, clashing]))
     lap("price")
     scored = _judged(inputs, billed, expected, days, judges=judges)
     lap("score")
@@ -122,7 +126,8 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
             "events": inputs.events.height,
             "metered_events": metered.metered_events,
             "unmatched_events": metered.unmatched.height,
-            "duplicate_events": inputs.events.height - once.height,
+            "duplicate_events": deduped.duplicates,
+            "conflicting_events": deduped.conflicts.height,
             "waiting_for_usage": waiting.height,
         },
     )

@@ -18,10 +18,16 @@ from prebill.core.errors import InputError
 from prebill.core.schemas.inbound import USAGE_EVENTS
 from prebill.store import ingest as sql
 from prebill.store.engine import Store
-from prebill.store.lake_index import record_batch
 from prebill.workflows.ingest import open_world
 from prebill.workflows.ingest_checks import World, judge
-from prebill.workflows.ingest_entry import advice, alone, batch_id_of, now, quarantine_rows
+from prebill.workflows.ingest_entry import (
+    advice,
+    alone,
+    append_facts,
+    now,
+    quarantine_rows,
+    record_facts,
+)
 
 #: What stands in the quarantine for the file name.
 SOURCE: Final = "usage-events"
@@ -187,15 +193,12 @@ def _move_batch(world: World, actor: str, limit: int) -> Moved | None:
         return None
     rows = waiting.drop("seq")
     judged = judge(world, world.catalog.compiled(CONTRACT), rows)
-    entered = judged.entering.drop("row")
     bad = _bad_rows(rows, judged.rejected, SOURCE)
-    batch = None
-    if not entered.is_empty():
-        batch = world.lake.append(CONTRACT, entered, batch_id_of("staged", entered))
-    moved = Moved(entered.height, judged.known.height, bad.height)
+    contract = world.catalog[CONTRACT]
+    batches = append_facts(world.lake, contract, judged, "staged")
+    moved = Moved(judged.entering.height, judged.known.height, bad.height)
     with world.store.transaction() as tx:
-        if batch is not None:
-            record_batch(tx, batch)
+        record_facts(tx, contract, judged, batches, actor=actor)
         sql.add_quarantine(tx, bad)
         sql.drop_staged(tx, waiting["seq"])
         counts: dict[str, object] = {

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prebill.core.billing.dedupe import conflict_findings
 from prebill.core.billing.invoicing import contract_inputs, windows
 from prebill.core.billing.metering import dedupe, meter_usage, usage_days
 from tests.core.billing import builders
@@ -151,6 +152,28 @@ class TestDedupe:
         done = dedupe(usage)
         assert [Decimal(1)] == done.events["quantity"].to_list()
         assert [Decimal(2)] == done.conflicts["quantity"].to_list()
+
+    def test_a_conflict_is_told_on_the_drafts_that_bill_either_content(self) -> None:
+        usage = builders.events(
+            {"id": "a", "customer_id": "c1", "quantity": "2"},
+            {"id": "a", "customer_id": "c1", "quantity": "1"},
+            {"id": "b", "customer_id": "c2", "occurred_at": datetime(2026, 10, 25, tzinfo=UTC)},
+            {"id": "b", "customer_id": "c1"},
+            {"id": "c", "customer_id": "c3"},
+        )
+        customers = usage["customer_id"].unique().sort().to_list()
+        drafts = pl.DataFrame({"draft_id": customers, "customer_id": customers})
+        lines = drafts.select(
+            "draft_id", line_id=pl.lit("1"), meter=pl.lit(usage["meter"][0], dtype=pl.String)
+        )
+        found = conflict_findings(dedupe(usage), drafts, lines)
+        assert found["invoice_id"].to_list() == ["c1", "c2"]
+        source = usage["source"][0]
+        assert found["evidence"].to_list() == [f"{source}/a,{source}/b", f"{source}/b"]
+        assert found["text"][0].startswith("2 usage events came again with the same id")
+        assert found["line_ids"].to_list() == ["1", "1"]
+        other_meter = lines.with_columns(meter=pl.lit("none"))
+        assert conflict_findings(dedupe(usage), drafts, other_meter).is_empty()
 
     def test_one_id_in_two_sources_is_two_events(self) -> None:
         usage = builders.events({"id": "a"}, {"id": "a", "source": "edge"})

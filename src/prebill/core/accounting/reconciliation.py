@@ -126,7 +126,7 @@ def metered_again(events: pl.DataFrame, lines: pl.DataFrame, meters: pl.DataFram
     Parameters
     ----------
     events : pl.DataFrame, USAGE_EVENTS
-        With repeated ids; they count once.
+        With repeated ids; they count once, of different contents the earliest.
     lines : pl.DataFrame, one row per (draft_id, line_id)
         ``customer_id, meter, quantity, begins_at, ends_at``.
     meters : pl.DataFrame
@@ -137,7 +137,10 @@ def metered_again(events: pl.DataFrame, lines: pl.DataFrame, meters: pl.DataFram
     pl.DataFrame
         The lines with ``metered``.
     """
-    once = events.unique(["source", "id"], keep="first", maintain_order=True)
+    is_repeated = events.select(pl.struct("source", "id").is_duplicated()).to_series()
+    earliest = ["occurred_at", "customer_id", "meter", "quantity", "unique_value"]
+    first = events.filter(is_repeated).sort(earliest).unique(["source", "id"], keep="first")
+    once = pl.concat([events.filter(~is_repeated), first])
     inside = (
         lines.select("draft_id", "line_id", "customer_id", "meter", "begins_at", "ends_at")
         .join(once.drop("source", "id"), on=["customer_id", "meter"])

@@ -1,10 +1,17 @@
 """Usage events once each: by (source, id), equal content dropped, other content reported."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
 from prebill.core.schemas.inbound import USAGE_EVENTS
+from prebill.core.schemas.internal import FINDINGS
+
+EVENT_IDS_CONFLICT: Final = "event_ids_conflict"
+#: Ids named in a reason; the evidence has more of them.
+_NAMED, _EVIDENCE = 3, 50
+_KEY: Final = ["source", "id"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +65,59 @@ def dedupe(events: pl.DataFrame) -> Deduped:
 
 def _rest(content: list[str]) -> list[str]:
     return [name for name in content if name == "unique_value"]
+
+
+def conflict_findings(deduped: Deduped, drafts: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Say on each draft that bills a meter of a conflicting event that one of its contents is left.
+
+    Parameters
+    ----------
+    deduped : Deduped
+        The events of the drafts' customers.
+    drafts : pl.DataFrame, DRAFTS
+        ``draft_id, customer_id``.
+    lines : pl.DataFrame, DRAFT_LINES
+        ``draft_id, line_id, meter``.
+
+    Returns
+    -------
+    pl.DataFrame, FINDINGS
+        One row a draft. Whichever content belongs to it: the kept one may be the wrong one.
+    """
+    if deduped.conflicts.is_empty():
+        return FINDINGS.empty()
+    kept = deduped.events.join(deduped.conflicts, on=_KEY, how="semi")
+    every = pl.concat([kept, deduped.conflicts.select(kept.columns)])
+    billed = lines.select("draft_id", "line_id", "meter").join(
+        drafts.select("draft_id", "customer_id"), on="draft_id"
+    )
+    met = every.select(*_KEY, "customer_id", "meter").unique().sort(_KEY)
+    event = pl.format("{}/{}", "source", "id").unique(maintain_order=True)
+    found = (
+        billed.join(met, on=["customer_id", "meter"], maintain_order="left_right")
+        .group_by("draft_id", maintain_order=True)
+        .agg(
+            events=event.len(),
+            first=event.head(_NAMED).str.join(", "),
+            evidence=event.head(_EVIDENCE).str.join(","),
+            line_ids=pl.col("line_id").unique(maintain_order=True).str.join(","),
+        )
+    )
+    text = pl.format(
+        "{} usage events came again with the same id and other content ({}{}); the earliest "
+        "content is billed, the others are not: find out which is true.",
+        "events",
+        "first",
+        pl.when(pl.col("events") > _NAMED).then(pl.lit(", …")).otherwise(pl.lit("")),
+    )
+    return FINDINGS.conform(
+        found.with_columns(
+            invoice_id="draft_id",
+            detector=pl.lit("billing"),
+            code=pl.lit(EVENT_IDS_CONFLICT),
+            basis=pl.lit("exact"),
+            score=pl.lit(1, dtype=pl.Int64).cast(FINDINGS.schema["score"]),
+            expected=pl.lit("one content under one event id"),
+            text=text,
+        )
+    )
