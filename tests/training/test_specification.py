@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from prebill.bundles import NAMES
 from prebill.core.errors import InputError
 from prebill.core.scoring.models.payment_spec import PaymentSpec
-from prebill.bundles import NAMES
 from training import specification
 from training.fit import RECIPES
 

@@ -62,7 +62,7 @@ def test_first_is_champion_equal_is_not_registered_worse_is_neither_better_is_ch
     assert main([*fit, "--set=fit.binary_rounds=1", "--set=fit.hazard_rounds=1"]) == 0
     assert "version 2 is not promoted" in capsys.readouterr().out
 
-    assert main(fit) == 0
+    assert main([*fit, "--set=fit.binary_weight=0.25"]) == 0
     printed = capsys.readouterr().out
     assert "version 3 is challenger: better" in printed
     assert "prebill models promote payment_risk 3" in printed

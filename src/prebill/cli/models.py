@@ -1,6 +1,7 @@
 """Train models, look at them, compare, put one in use with a second person, go back."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -143,12 +144,23 @@ def compare(
     The verdict is kept with the version: it decides whether the version may be promoted.
     """
     from prebill.bundles import known
+    from prebill.settings import Settings
     from prebill.workflows import train as workflow
 
+    if shadow:
+        _compare_shadow(known(name))
+        return
+    chosen = [f"--with={with_}"] if with_ is not None else []
+    _exit(workflow.run(Settings.load(), ["compare", known(name), *chosen], data=data))
+
+
+def _compare_shadow(name: str) -> None:
+    from prebill.workflows.shadow import compare_shadow
+
     with opened_installation() as opened:
-        chosen = [f"--with={with_}"] if with_ is not None else []
-        arguments = ["compare", known(name), *chosen, *["--shadow"] * shadow]
-        _exit(workflow.run(opened.settings, arguments, data=data))
+        report = compare_shadow(opened, name, datetime.now(UTC).date())
+    for line in report.lines():
+        typer.echo(line)
 
 
 @models_app.command("promote")
