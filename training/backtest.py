@@ -29,6 +29,7 @@ _TITLES: Final = {
     "release": "release",
     "review": "review",
     "hold": "hold",
+    "known": "outcome known",
     "errors": "credited later",
     "stopped_errors": "of these stopped",
     "precision": "precision",

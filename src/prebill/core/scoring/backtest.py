@@ -200,7 +200,10 @@ def _as_of(past: Past, month: Period) -> ScoringInputs:
 
 
 def _errors(past: Past, drafts: pl.DataFrame) -> pl.DataFrame:
-    """``invoice_id, is_error, error_minor``: corrected later? Null while that may still come."""
+    """``invoice_id, is_error, error_minor``: corrected later? Null while that may still come.
+
+    Without any credit note or verdict nobody recorded corrections: nothing is known.
+    """
     reason = pl.col("reason").fill_null("")
     credited = (
         past.inputs.credit_notes.filter(reason != GOODWILL)
@@ -215,12 +218,13 @@ def _errors(past: Past, drafts: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("error_minor").sum())
     )
     joined = drafts.join(wrong, on="invoice_id", how="left", maintain_order="left")
+    is_recorded = not (past.inputs.credit_notes.is_empty() and past.verdicts.is_empty())
     is_over = pl.col("issued_on") + timedelta(days=CREDIT_DAYS) <= past.known_until
     found = pl.col("error_minor").is_not_null()
     return joined.select(
         "invoice_id",
         pl.col("error_minor").fill_null(0),
-        is_error=pl.when(found | is_over).then(found),
+        is_error=pl.when(is_recorded & (found | is_over)).then(found),
     )
 
 
