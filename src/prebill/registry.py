@@ -45,6 +45,8 @@ AGAINST: Final = "prebill.against"
 _STAGE: Final = "prebill.stage"
 _BUNDLE: Final = "bundle"
 _PREFIX: Final = "prebill-"
+#: MLflow's databases keep no longer text of a tag.
+_LONGEST_TAG: Final = 8_000
 #: MLflow shows this tag as the description of a run.
 _NOTE: Final = "mlflow.note.content"
 
@@ -94,8 +96,9 @@ def register(
     with _client(settings) as client, tempfile.TemporaryDirectory() as scratch:
         registered = _PREFIX + bundle.name
         run_tags = {**logged.tags, **({_NOTE: logged.note} if logged.note else {})}
+        short = {name: text[:_LONGEST_TAG] for name, text in run_tags.items()}
         experiment = _experiment(client, settings)
-        run = client.create_run(experiment, run_name=bundle.name, tags=run_tags)
+        run = client.create_run(experiment, run_name=bundle.name, tags=short)
         run_id: str = run.info.run_id
         _log(client, run_id, logged)
         folder = Path(scratch) / bundle.digest
@@ -105,7 +108,8 @@ def register(
         if not client.search_registered_models(f"name = '{registered}'"):
             client.create_registered_model(registered)
         source = f"{run.info.artifact_uri}/{_BUNDLE}"
-        given = {DIGEST: bundle.digest, **(tags or {})}
+        given = {DIGEST: bundle.digest}
+        given |= {name: text[:_LONGEST_TAG] for name, text in (tags or {}).items()}
         made = client.create_model_version(registered, source, run_id=run_id, tags=given)
         return _version(made)
 
@@ -213,8 +217,9 @@ def annotate(settings: Settings, one: Version, tags: Mapping[str, str]) -> None:
     """Set tags of a version and of its run: a later verdict, who validated it."""
     with _client(settings) as client:
         for key, value in tags.items():
-            client.set_model_version_tag(_PREFIX + one.name, str(one.number), key, value[:5000])
-            client.set_tag(one.run_id, key, value[:5000])
+            short = value[:_LONGEST_TAG]
+            client.set_model_version_tag(_PREFIX + one.name, str(one.number), key, short)
+            client.set_tag(one.run_id, key, short)
 
 
 def ui_command(settings: Settings, port: int) -> list[str]:
