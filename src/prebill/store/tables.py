@@ -25,6 +25,7 @@ from prebill.store.columns import (
     serial,
     text,
 )
+from prebill.store.model_tables import define_model_changes
 from prebill.store.reference import REFERENCE, define_reference_tables
 
 __all__ = ["REFERENCE", "REFERENCE_TABLES", "metadata", "schema_of", "table_of"]
@@ -40,6 +41,7 @@ metadata = sa.MetaData(
 )
 
 REFERENCE_TABLES: Final = define_reference_tables(metadata)
+model_changes: Final = define_model_changes(metadata)
 
 # ── Who may act ──────────────────────────────────────────────────────────────────────────────
 
@@ -436,54 +438,6 @@ audit_seals = sa.Table(
     text("previous_head"),
     text("head"),
     instant("sealed_at"),
-)
-
-# ── Which models are in use ──────────────────────────────────────────────────────────────────
-
-#: Every change of champion or challenger. Two people put a champion in use; ``basis`` says where
-#: one was enough: there was no champion yet, or the installation has one person only.
-model_changes = sa.Table(
-    "model_changes",
-    metadata,
-    key("model"),
-    key("sequence", Kind.INTEGER),
-    text("kind"),
-    integer("version"),
-    text("digest"),
-    text("replaces_digest"),  # the champion at the proposal; empty: none
-    text("basis"),
-    text("status"),
-    text("evidence"),
-    instant("proposed_at"),
-    text("proposed_by"),
-    optional("decided_at", Kind.INSTANT),
-    optional("decided_by"),
-    optional("live_at", Kind.INSTANT),
-    one_of("kind", "promote", "rollback", "challenge"),
-    one_of("basis", "second_person", "first_champion", "unattended", "evaluation"),
-    one_of("status", "proposed", "approved", "live", "withdrawn"),
-    sa.CheckConstraint(
-        "basis <> 'second_person' OR status NOT IN ('approved', 'live') "
-        "OR (decided_by IS NOT NULL AND decided_by <> proposed_by)",
-        name="author_is_not_approver",
-    ),
-    sa.CheckConstraint("basis <> 'evaluation' OR kind = 'challenge'", name="only_two_people_move"),
-)
-#: One change of a model at a time.
-sa.Index(
-    "uq_model_changes_open",
-    model_changes.c.model,
-    unique=True,
-    sqlite_where=sa.text("status IN ('proposed', 'approved')"),
-    postgresql_where=sa.text("status IN ('proposed', 'approved')"),
-)
-#: There is one first champion; later ones need two people.
-sa.Index(
-    "uq_model_changes_first",
-    model_changes.c.model,
-    unique=True,
-    sqlite_where=sa.text("basis = 'first_champion' AND status <> 'withdrawn'"),
-    postgresql_where=sa.text("basis = 'first_champion' AND status <> 'withdrawn'"),
 )
 
 # ── Operation ────────────────────────────────────────────────────────────────────────────────
