@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-deps serve worker bench lint types format lock
+.PHONY: demo test test-deps serve worker mlflow bench lint types format lock
 
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -27,6 +27,10 @@ serve: $(STAMP)
 
 worker: $(STAMP)
 	@$(BIN)/prebill worker
+
+# MLflow's own pages on the installation's runs (PREBILL_HOME, else the demo's), on loopback.
+mlflow: $(STAMP)
+	@PREBILL_HOME=$(or $(PREBILL_HOME),demo/home) $(BIN)/prebill models ui $(if $(PORT),--port $(PORT))
 
 bench: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks

@@ -14,6 +14,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from prebill import registry
 from prebill.lake import Lake
 from prebill.settings import Settings
 from prebill.store.engine import Store
@@ -128,6 +129,24 @@ def sqlite_store(sqlite_url: str) -> Iterator[Store]:
     opened = Store(sqlite_url)
     yield opened
     opened.close()
+
+
+# ── MLflow ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def tracking_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables take seconds to make: made once a test process, to be copied."""
+    place = tmp_path_factory.mktemp("mlflow")
+    registry.prepare(Settings.load(place, mlflow_tracking_uri=f"sqlite:///{place}/mlflow.db"))
+    return place / "mlflow.db"
+
+
+@pytest.fixture
+def tracked(settings: Settings, tracking_template: Path) -> Settings:
+    """Settings of a home whose MLflow is ready."""
+    shutil.copyfile(tracking_template, settings.home / "mlflow.db")
+    return settings
 
 
 # ── Skips are counted and named ──────────────────────────────────────────────────────────────

@@ -23,15 +23,16 @@ MAY_IMPORT = {
     "settings": {"core"},
     "telemetry": {"core", "settings"},
     "audit": {"core", "store", "settings"},
-    "registry": {"core", "settings"},
+    "bundles": {"core", "settings"},
+    "registry": {"core", "settings", "bundles"},
     "store": {"core", "contracts", "settings"},
     "lake": {"core", "settings"},
     "connectors": {"core", "contracts", "settings"},
     "workflows": {
-        *("core", "contracts", "settings", "telemetry", "audit", "registry"),
+        *("core", "contracts", "settings", "telemetry", "audit", "registry", "bundles"),
         *("store", "lake", "connectors", "bootstrap"),
     },
-    "bootstrap": {"core", "settings", "store", "lake", "connectors", "registry", "audit"},
+    "bootstrap": {"core", "settings", "store", "lake", "connectors", "bundles", "audit"},
 }
 OUTER = {"api", "console", "cli", "demo"}
 

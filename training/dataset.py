@@ -4,7 +4,8 @@ Nothing is cut here: every fit gets a cut-off and reads nothing dated that day o
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -26,13 +27,17 @@ _END = date(9999, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Invoices, lines, payments and credits as known on ``as_of_on``; ``source`` in words."""
+    """Invoices, lines, payments and credits as known on ``as_of_on``; ``source`` in words.
+
+    ``versions``: where it was read, exactly: table → lake version and batches, or file → SHA-256.
+    """
 
     source: str
     invoices: pl.DataFrame
     lines: pl.DataFrame
     payments: pl.DataFrame
     credit_notes: pl.DataFrame
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def as_of_on(self) -> date:
@@ -57,6 +62,17 @@ class Dataset:
         """Invoices with the day on which each was settled."""
         return receivables(self.invoices, self.payments, self.credit_notes)
 
+    def before(self, day: date) -> "Dataset":
+        """The same without anything dated that day or later."""
+        invoices = self.invoices.filter(pl.col("issued_on") < day)
+        return replace(
+            self,
+            invoices=invoices,
+            lines=self._lines_of(invoices),
+            payments=self.payments.filter(pl.col("paid_on") < day),
+            credit_notes=self.credit_notes.filter(pl.col("issued_on") < day),
+        )
+
     def judged(self, start_on: date, end_on: date) -> ScoringInputs:
         """Scoring inputs in which the invoices of ``[start_on, end_on)`` are the drafts."""
         is_draft = pl.col("issued_on").is_between(start_on, end_on, closed="left")
@@ -66,6 +82,7 @@ class Dataset:
             drafts=Books(drafts, self._lines_of(drafts)),
             payments=self.payments,
             credit_notes=self.credit_notes,
+            as_of_on=start_on,
         )
 
     def _lines_of(self, invoices: pl.DataFrame) -> pl.DataFrame:
@@ -86,7 +103,13 @@ def from_folder(folder: Path) -> Dataset:
         frame.name: load(folder, frame, needed=frame is INVOICES).frame
         for frame in (INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
     }
-    return _checked(Dataset(source=folder.name, **_renamed(frames)))
+    files = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    return _checked(Dataset(source=folder.name, versions=files, **_renamed(frames)))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return f"sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def from_home(home: Path | None) -> Dataset:
@@ -126,9 +149,14 @@ def from_home(home: Path | None) -> Dataset:
             "payments": scan(PAYMENTS),
             "credit_notes": scan(CREDIT_NOTES),
         }
+        versions = {
+            name: f"lake version {opened.lake.version(name)}, batches: {len(named)}"
+            for name, named in batches.items()
+        }
     finally:
         opened.close()
-    return _checked(Dataset(source="installation", **_renamed(frames)))
+    versions["own documents"] = f"{own.invoices.height} rows"
+    return _checked(Dataset(source="installation", versions=versions, **_renamed(frames)))
 
 
 def _renamed(frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:

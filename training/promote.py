@@ -1,30 +1,33 @@
-"""Promote only what is better: paired with the present champion on rows that neither has learnt."""
+"""Let through only what is better: paired with the champion on rows that neither has learnt."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
-import numpy as np
 import polars as pl
 
-from prebill.registry import Bundle
-from training.fit import Tested, Trained
+from prebill.bundles import Bundle
+from prebill.core.scoring.comparison import SLICES, Gain, by_slice, paired
 from training.specification import Specification
-
-DRAWS = 1_000
+from training.trained import Later, Tested, Trained
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Mean loss saved a row, with its 95 % interval by customer, and the verdict in words."""
+class Verdict:
+    """Whether a model passes, in words; what it gains, and slice by slice.
+
+    ``against``: digest of the champion that it was compared with, empty for the simple rule.
+    """
 
     is_better: bool
-    gain: float
-    low: float
-    high: float
     reason: str
+    against: str
+    gain: Gain | None = None
+    slices: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SLICES))
+    #: Figures of what it was compared with, on the same rows.
+    rival: Tested | None = None
 
 
-def compare(trained: Trained, champion: Bundle | None, spec: Specification) -> Comparison:
+def compare(trained: Trained, champion: Bundle | None, spec: Specification) -> Verdict:
     """Compare a new model with the champion, or with the simple rule where there is none.
 
     Parameters
@@ -34,58 +37,70 @@ def compare(trained: Trained, champion: Bundle | None, spec: Specification) -> C
     champion : Bundle or None
         The verified local copy in use.
     spec : Specification
-        ``promote``: ``min_gain``, ``min_rows`` and, for probabilities, ``max_ece_excess``.
+        ``promote`` and ``slices``.
 
     Returns
     -------
-    Comparison
-        Better only if the gain is above ``min_gain`` and calibration is no worse than chance
-        explains.
+    Verdict
+        See :func:`judge`.
     """
-    rows, new, old, against = trained.rows, trained.tested, trained.simple, "the simple rule"
-    if champion is not None:
-        against = "the champion"
-        day = date.fromisoformat(champion.facts["train_before"])
-        if day > trained.split.train_before:
-            rows = rows.after(day)
-        if rows.height < spec.promote["min_rows"]:
-            reason = f"only {rows.height} outcomes are newer than what the champion learnt from"
-            return _refused(reason)
-        new, old = rows.measure(trained.bundle), rows.measure(champion)
-    gain, low, high = _paired(old.losses, new.losses, seed=spec.seed)
-    shown = f"loss {_mean(new):.4f} against {_mean(old):.4f} of {against}, {rows.height:,} rows"
-    excess = new.figures.get("ece", 0.0) - new.figures.get("ece_if_perfect", 0.0)
-    is_calibrated = excess <= spec.promote.get("max_ece_excess", 1.0)
-    is_better = gain > spec.promote["min_gain"]
-    verdict = ("better" if is_better else "no better") if is_calibrated else "not calibrated"
-    return Comparison(
-        is_better=is_better and is_calibrated,
-        gain=gain,
-        low=low,
-        high=high,
+    if champion is None:
+        return judge(trained.tested, trained.simple, trained.later, spec, against="")
+    return compare_bundles(trained.later, trained.bundle, champion, spec)
+
+
+def compare_bundles(later: Later, new: Bundle, champion: Bundle, spec: Specification) -> Verdict:
+    """Compare two registered models on the rows that are newer than what either learnt from."""
+    learnt = max(date.fromisoformat(one.facts["train_before"]) for one in (new, champion))
+    rows = later.after(learnt)
+    if rows.height < spec.promote["min_rows"]:
+        reason = f"only {rows.height} outcomes are newer than what both learnt from"
+        return Verdict(is_better=False, reason=reason, against=champion.digest)
+    tested, rival = rows.measure(new), rows.measure(champion)
+    return judge(tested, rival, rows, spec, against=champion.digest)
+
+
+def judge(
+    tested: Tested, rival: Tested, later: Later, spec: Specification, *, against: str
+) -> Verdict:
+    """Say whether a model passes.
+
+    It passes if it loses less than its rival by more than ``min_gain``, is calibrated within what
+    chance explains, and no value of a slice got worse by more than its bound. A value counts as
+    worse only if it has ``slice_min_rows`` rows and its interval says so surely (its upper end
+    is below no change): with a dozen slices one in two would otherwise fail by chance.
+    """
+    losses = rival.losses.rename({"loss": "before"}).join(
+        tested.losses.select("invoice_id", after="loss"), on="invoice_id", maintain_order="left"
+    )
+    sliced = losses.join(later.slices, on="invoice_id", maintain_order="left")
+    gain = paired(losses, seed=spec.seed)
+    least = int(spec.promote["slice_min_rows"])
+    slices = by_slice(sliced, list(spec.slices), least_rows=least, seed=spec.seed)
+    excess = tested.figures.get("ece", 0.0) - tested.figures.get("ece_if_perfect", 0.0)
+    worse = worse_slices(slices, spec)
+    verdict = "better" if gain.gain > spec.promote["min_gain"] else "no better"
+    if worse:
+        verdict = f"worse for {', '.join(worse)}"
+    if excess > spec.promote.get("max_ece_excess", 1.0):
+        verdict = "not calibrated"
+    rule = "the champion" if against else "the simple rule"
+    shown = (
+        f"loss {gain.after:.4f} against {gain.before:.4f} of {rule}, saves {gain.gain:.4f} "
+        f"({gain.low:.4f} to {gain.high:.4f}), {gain.rows:,} rows of {gain.customers:,} customers"
+    )
+    return Verdict(
+        is_better=verdict == "better",
         reason=f"{verdict}: {shown}",
+        against=against,
+        gain=gain,
+        slices=slices,
+        rival=rival,
     )
 
 
-def _refused(reason: str) -> Comparison:
-    return Comparison(is_better=False, gain=0.0, low=0.0, high=0.0, reason=reason)
-
-
-def _mean(tested: Tested) -> float:
-    return float(tested.losses["loss"].to_numpy().mean())
-
-
-def _paired(old: pl.DataFrame, new: pl.DataFrame, seed: int) -> tuple[float, float, float]:
-    """Mean loss saved and its interval; customers are drawn, not rows: theirs go together."""
-    by_customer = (
-        old.join(new, on="invoice_id", suffix="_new")
-        .group_by("customer_id", maintain_order=True)
-        .agg(saved=(pl.col("loss") - pl.col("loss_new")).sum(), rows=pl.len())
-    )
-    saved = by_customer["saved"].to_numpy()
-    rows = by_customer["rows"].to_numpy().astype(np.float64)
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(0, len(saved), size=(DRAWS, len(saved)))
-    means = saved[drawn].sum(axis=1) / rows[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(saved.sum() / rows.sum()), float(low), float(high)
+def worse_slices(slices: pl.DataFrame, spec: Specification) -> list[str]:
+    """Name the values of slices that surely got worse by more than their bound."""
+    bound = pl.col("slice").replace_strict(dict(spec.slices), return_dtype=pl.Float64())
+    worse = slices.filter("is_judged", pl.col("gain") < -bound, pl.col("high") < 0)
+    return [f"{name} {value}" for name, value in worse.select("slice", "value").iter_rows()]

@@ -2,27 +2,58 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from prebill.core.errors import InputError
 from prebill.core.scoring.models.payment_spec import PaymentSpec
 
+#: Tables of a file and the keys that each must have; ``...`` stands for any further ones.
+_TABLES: Final[dict[str, frozenset[str]]] = {
+    "split": frozenset({"test_days", "gap_days"}),
+    "fit": frozenset({"..."}),
+    "evaluate": frozenset({"review_share", "..."}),
+    "promote": frozenset({"min_gain", "min_rows", "slice_min_rows", "slices", "..."}),
+    "tune": frozenset({"tries", "months", "grid"}),
+    "card": frozenset({"owner", "validator"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """A bounded search: at most ``tries`` combinations of the grid, on ``months`` earlier cuts."""
+
+    tries: int
+    months: int
+    grid: Mapping[str, Sequence[Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Specification:
-    """A model's choices: seed, days tested, parameters of the fit, and what promotion asks."""
+    """A model's choices: seed, split, parameters of the fit, how it is measured and promoted.
+
+    ``slices``: slice → by how much the mean loss of one of its values may be worse.
+    """
 
     name: str
     seed: int
     test_days: int
+    gap_days: int
     fit: Mapping[str, Any]
+    evaluate: Mapping[str, Any]
     promote: Mapping[str, float]
+    slices: Mapping[str, float]
+    tuning: Tuning
+    card: Mapping[str, str]
 
     def payment(self) -> PaymentSpec:
         """The parameters of a payment risk fit."""
         return PaymentSpec(**self.fit)
+
+    def with_fit(self, chosen: Mapping[str, Any]) -> "Specification":
+        """The same with other values of some parameters of the fit."""
+        return replace(self, fit={**self.fit, **chosen})
 
 
 def read(folder: Path, name: str, overrides: Sequence[str] = ()) -> Specification:
@@ -41,22 +72,44 @@ def read(folder: Path, name: str, overrides: Sequence[str] = ()) -> Specificatio
         raise InputError(message, file=str(path)) from error
     for override in overrides:
         _apply(content, override, path)
-    try:
-        found = Specification(
-            name=name,
-            seed=content["seed"],
-            test_days=content["split"]["test_days"],
-            fit=content["fit"],
-            promote=content["promote"],
-        )
-    except KeyError as error:
-        message = f"{path} lacks {error}"
-        raise InputError(message, file=str(path)) from None
+    _check(content, path)
+    promote = dict(content["promote"])
+    slices = promote.pop("slices")
+    found = Specification(
+        name=name,
+        seed=content["seed"],
+        test_days=content["split"]["test_days"],
+        gap_days=content["split"]["gap_days"],
+        fit=content["fit"],
+        evaluate=content["evaluate"],
+        promote=promote,
+        slices=slices,
+        tuning=Tuning(**content["tune"]),
+        card=content["card"],
+    )
     unknown = set(found.fit) - {field.name for field in fields(PaymentSpec)}
     if name == "payment_risk" and unknown:
         message = f"{path} has unknown keys in [fit]: {', '.join(sorted(unknown))}"
         raise InputError(message, file=str(path))
+    strange = set(found.tuning.grid) - set(found.fit)
+    if strange:
+        message = f"{path} tunes what [fit] does not have: {', '.join(sorted(strange))}"
+        raise InputError(message, file=str(path))
     return found
+
+
+def _check(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse an absent or unknown table or key: a misspelt one would silently be a default."""
+    faults = [f"lacks {name!r}" for name in ("seed", *_TABLES) if name not in content]
+    faults += [f"has an unknown {name!r}" for name in content if name not in {"seed", *_TABLES}]
+    for table, wanted in _TABLES.items():
+        given = set(content.get(table, wanted))
+        faults += [f"lacks {table}.{key}" for key in sorted(wanted - given - {"..."})]
+        if "..." not in wanted:
+            faults += [f"has an unknown {table}.{key}" for key in sorted(given - wanted)]
+    if faults:
+        message = f"{path} {', '.join(faults)}"
+        raise InputError(message, file=str(path))
 
 
 def _apply(content: dict[str, Any], override: str, path: Path) -> None:

@@ -1,7 +1,8 @@
 """Wire an installation: settings, database, lake, policy and models, opened once a process.
 
 Policy and models are read anew for each run. A model that can't be loaded does not stop a run: it
-is named in ``Judges.failure`` and every draft then needs a person.
+is named in ``Judges.failure`` and every draft then needs a person. A challenger that can't be
+loaded costs nothing but its shadow scores.
 """
 
 from dataclasses import dataclass, field
@@ -20,11 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    """What judges drafts: the policy, the models, and why models are missing, if they are."""
+    """What judges drafts: the policy, the models, and why models are missing, if they are.
+
+    ``challenger``: the models with each challenger in its champion's place, to score in shadow;
+    None where there is no challenger. Its actions never count.
+    """
 
     policy: "Policy"
     models: "Models"
     failure: str = ""
+    challenger: "Models | None" = None
+    challenger_failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,8 @@ class Installation:
 
         policy = Policy.parse(policy_text(self.settings.policy_path))
         models, failure = load_models(self.settings)
-        return Judges(policy, models, failure)
+        challenger, why_not = load_challenger(self.settings)
+        return Judges(policy, models, failure, challenger, why_not)
 
     def close(self) -> None:
         """Close the database's connections."""
@@ -81,10 +89,20 @@ def policy_text(path: Path | None) -> str:
 
 def load_models(settings: Settings) -> tuple["Models", str]:
     """Load the verified local copies; a failure is returned in words and leaves no model."""
-    from prebill import registry
+    from prebill import bundles
     from prebill.core.scoring.models import Models
 
     try:
-        return registry.load_models(settings), ""
+        return bundles.load_models(settings), ""
     except ModelError as error:
         return Models(), str(error)
+
+
+def load_challenger(settings: Settings) -> tuple["Models | None", str]:
+    """Load the challenger's verified copies; a failure is returned in words."""
+    from prebill import bundles
+
+    try:
+        return bundles.load_challenger(settings), ""
+    except ModelError as error:
+        return None, str(error)

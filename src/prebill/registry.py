@@ -1,18 +1,16 @@
-"""Models: log, register, alias in MLflow; keep verified local copies; load them without MLflow.
+"""MLflow: log runs, register versions, name them by alias, fetch their files. Nothing else uses it.
 
-The only place that imports MLflow, and only inside functions: a service that scores reads its own
-copy (manifest, SHA-256, text and ``.npz`` files, no pickle) and runs when MLflow is away.
-
-A local copy lies in ``models_dir/<name>/<digest>/``; ``champion.json`` beside it names the one in
-use. Every file is checked against the manifest, the manifest against ``champion.json``.
+The library is imported inside functions only: a service that scores reads its own verified copies
+(`bundles.py`) and runs when MLflow is away. Which version is live is decided, and recorded in the
+database, by `workflows/promotion.py`; the aliases here show it to people.
 """
 
 import fcntl
-import hashlib
-import json
 import os
 import shutil
+import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,49 +18,42 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from prebill.core.errors import ModelError, NotFoundError, StorageError, TransientError
+from prebill.bundles import Bundle, Role, copy_of, known, read_bundle, write_bundle
+from prebill.core.errors import (
+    ConflictError,
+    ModelError,
+    NotFoundError,
+    StorageError,
+    TransientError,
+)
 from prebill.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-    from prebill.core.scoring.models import Models
-
-NAMES: Final = ("forest", "payment_risk")
-CHAMPION: Final = "champion"
+CHAMPION: Final = Role.CHAMPION.value
+CHALLENGER: Final = Role.CHALLENGER.value
 PREVIOUS: Final = "previous"
-MANIFEST: Final = "manifest.json"
-POINTER: Final = "champion.json"
+ARCHIVED: Final = "archived"
 EXPERIMENT: Final = "prebill"
+#: Tags of a version: its digest, whether its evaluation allows promotion, and why.
+DIGEST: Final = "prebill.digest"
+PASSED: Final = "prebill.passed"
+VERDICT: Final = "prebill.verdict"
+#: Digest of the champion that it was compared with; empty: there was none.
+AGAINST: Final = "prebill.against"
+_STAGE: Final = "prebill.stage"
 _BUNDLE: Final = "bundle"
 _PREFIX: Final = "prebill-"
-_DIGEST_TAG: Final = "prebill.digest"
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A model as files; ``facts`` is what its manifest says beside the digests."""
-
-    name: str
-    files: Mapping[str, bytes]
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def manifest(self) -> bytes:
-        """Canonical JSON: equal files and facts give equal bytes."""
-        digests = {name: hashlib.sha256(text).hexdigest() for name, text in self.files.items()}
-        content = {"name": self.name, "format": 1, "files": digests, "facts": dict(self.facts)}
-        return json.dumps(content, indent=1, sort_keys=True).encode()
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the manifest."""
-        return hashlib.sha256(self.manifest).hexdigest()
+#: MLflow's databases keep no longer text of a tag.
+_LONGEST_TAG: Final = 8_000
+#: MLflow shows this tag as the description of a run.
+_NOTE: Final = "mlflow.note.content"
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A registered version; ``aliases`` such as champion or previous."""
+    """A registered version. ``aliases``: champion, challenger, previous."""
 
     name: str
     number: int
@@ -71,120 +62,25 @@ class Version:
     run_id: str
     tags: Mapping[str, str]
 
-
-# ── Serving: local copies only ───────────────────────────────────────────────────────────────
-
-
-def load_models(settings: Settings) -> "Models":
-    """Load the champions' verified local copies. A model never trained is absent, not an error.
-
-    Raises
-    ------
-    ModelError
-        A file is missing or altered.
-    """
-    return _models({name: champion(settings, name) for name in NAMES})
+    @property
+    def stage(self) -> str:
+        """What it is now, in one word."""
+        if self.aliases:
+            return ", ".join(self.aliases)
+        return self.tags.get(_STAGE, "candidate")
 
 
-def load_folder(folder: Path) -> "Models":
-    """Load models from a folder of bundles (``<name>/manifest.json``) or of local copies.
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What a run logs beside its model: all of it text or numbers."""
 
-    Raises
-    ------
-    ModelError
-        It holds none, or a file is missing or altered.
-    """
-    bundles = {name: _pointed_at(folder / name) for name in NAMES}
-    for name in NAMES:
-        if bundles[name] is None and (folder / name / MANIFEST).exists():
-            bundles[name] = read_bundle(folder / name)
-    if not any(bundles.values()):
-        message = f"{folder} holds no model: give the models folder of a trained installation"
-        raise ModelError(message, folder=str(folder))
-    return _models(bundles)
-
-
-def champion(settings: Settings, name: str) -> Bundle | None:
-    """Return the verified local copy in use; None: none was ever promoted."""
-    return _pointed_at(settings.models_dir / name)
-
-
-def read_bundle(folder: Path, digest: str | None = None) -> Bundle:
-    """Read a bundle and check every file.
-
-    Raises
-    ------
-    ModelError
-        A file is missing or altered.
-    """
-    advice = "run `prebill models promote` again to fetch it, or `prebill train`"
-    try:
-        manifest = (folder / MANIFEST).read_bytes()
-        content = json.loads(manifest)
-        files = {name: (folder / name).read_bytes() for name in content["files"]}
-        bundle = Bundle(content["name"], files, content["facts"])
-    except FileNotFoundError as error:
-        message = f"model file {error.filename} is missing: {advice}"
-        raise ModelError(message, file=str(error.filename)) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"the model in {folder} can't be read ({error}): {advice}"
-        raise ModelError(message, folder=str(folder)) from error
-    for name, text in files.items():
-        if hashlib.sha256(text).hexdigest() != content["files"][name]:
-            message = f"model file {folder / name} was altered: {advice}"
-            raise ModelError(message, file=str(folder / name))
-    if bundle.manifest != manifest or digest not in (None, bundle.digest):
-        message = f"the manifest of the model in {folder} was altered: {advice}"
-        raise ModelError(message, folder=str(folder))
-    return bundle
-
-
-def write_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write a bundle beside its place, then move it there: readers see all of it or nothing."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
-    for name, text in {**bundle.files, MANIFEST: bundle.manifest}.items():
-        (draft / name).write_bytes(text)
-    try:
-        draft.rename(folder)
-    except OSError:  # it is there: keep it if it is whole, else put the whole one in its place
-        try:
-            read_bundle(folder, bundle.digest)
-        except ModelError:
-            shutil.rmtree(folder, ignore_errors=True)
-            draft.rename(folder)
-    shutil.rmtree(draft, ignore_errors=True)
-
-
-def _pointed_at(place: Path) -> Bundle | None:
-    pointer = place / POINTER
-    if not pointer.exists():
-        return None
-    try:
-        digest = str(json.loads(pointer.read_text(encoding="utf-8"))["digest"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{pointer} can't be read: run `prebill models promote` again"
-        raise ModelError(message, file=str(pointer)) from error
-    return read_bundle(place / digest[:16], digest)
-
-
-def _models(bundles: Mapping[str, Bundle | None]) -> "Models":
-    from prebill.core.scoring.models import Models
-    from prebill.core.scoring.models.forest import Forest
-    from prebill.core.scoring.models.payment_risk import PaymentRisk
-
-    forest, risk, versions = None, None, {}
-    if (bundle := bundles["forest"]) is not None:
-        content = bundle.files["forest.npz"]
-        versions["forest"] = hashlib.sha256(content).hexdigest()
-        forest = Forest.from_npz(content, sha256=versions["forest"])
-    if (bundle := bundles["payment_risk"]) is not None:
-        risk = PaymentRisk.from_bytes(dict(bundle.files))
-        versions["payment_risk"] = risk.digest
-    return Models(forest, risk, versions)
-
-
-# ── Registering and promoting: MLflow ────────────────────────────────────────────────────────
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    #: Artifact path → text: card, report, plots (SVG), tables (CSV).
+    documents: Mapping[str, str] = field(default_factory=dict)
+    #: On the run; ``note`` becomes its description.
+    tags: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
 
 
 def prepare(settings: Settings) -> None:
@@ -194,24 +90,17 @@ def prepare(settings: Settings) -> None:
 
 
 def register(
-    settings: Settings,
-    bundle: Bundle,
-    *,
-    parameters: Mapping[str, object],
-    metrics: Mapping[str, float],
-    documents: Mapping[str, str],
+    settings: Settings, bundle: Bundle, logged: Logged, *, tags: Mapping[str, str] | None = None
 ) -> Version:
-    """Log a run with its figures and documents, and register its bundle as a new version."""
+    """Log a run and register its bundle as a new version with ``tags``."""
     with _client(settings) as client, tempfile.TemporaryDirectory() as scratch:
         registered = _PREFIX + bundle.name
-        run = client.create_run(_experiment(client, settings), run_name=bundle.name)
+        run_tags = {**logged.tags, **({_NOTE: logged.note} if logged.note else {})}
+        short = {name: text[:_LONGEST_TAG] for name, text in run_tags.items()}
+        experiment = _experiment(client, settings)
+        run = client.create_run(experiment, run_name=bundle.name, tags=short)
         run_id: str = run.info.run_id
-        for name, value in parameters.items():
-            client.log_param(run_id, name, str(value)[:500])
-        for name, figure in metrics.items():
-            client.log_metric(run_id, name, figure)
-        for name, text in documents.items():
-            client.log_text(run_id, text, name)
+        _log(client, run_id, logged)
         folder = Path(scratch) / bundle.digest
         write_bundle(bundle, folder)
         client.log_artifacts(run_id, str(folder), _BUNDLE)
@@ -219,15 +108,28 @@ def register(
         if not client.search_registered_models(f"name = '{registered}'"):
             client.create_registered_model(registered)
         source = f"{run.info.artifact_uri}/{_BUNDLE}"
-        tags = {_DIGEST_TAG: bundle.digest}
-        made = client.create_model_version(registered, source, run_id=run_id, tags=tags)
+        given = {DIGEST: bundle.digest}
+        given |= {name: text[:_LONGEST_TAG] for name, text in (tags or {}).items()}
+        made = client.create_model_version(registered, source, run_id=run_id, tags=given)
         return _version(made)
+
+
+def _log(client: Any, run_id: str, logged: Logged) -> None:
+    """Parameters and metrics in one call each, documents one by one."""
+    from mlflow.entities import Metric, Param
+
+    params = [Param(name, str(value)[:500]) for name, value in logged.parameters.items()]
+    now_ms = int(time.time() * 1000)
+    metrics = [Metric(name, figure, now_ms, 0) for name, figure in logged.metrics.items()]
+    client.log_batch(run_id, metrics=metrics, params=params)
+    for name, text in logged.documents.items():
+        client.log_text(run_id, text, name)
 
 
 def versions(settings: Settings, name: str) -> list[Version]:
     """Return the registered versions, newest first."""
     with _client(settings) as client:
-        found = client.search_model_versions(f"name = '{_PREFIX}{_known(name)}'")
+        found = client.search_model_versions(f"name = '{_PREFIX}{known(name)}'")
         aliases: dict[str, list[str]] = {}
         for model in client.search_registered_models(f"name = '{_PREFIX}{name}'"):
             for alias, number in model.aliases.items():
@@ -236,101 +138,133 @@ def versions(settings: Settings, name: str) -> list[Version]:
     return sorted(all_of_them, key=lambda version: -version.number)
 
 
-def promote(settings: Settings, name: str, number: int) -> Version:
-    """Make a version the champion: fetched and verified first, then named, then put in use.
+def version(settings: Settings, name: str, number: int) -> Version:
+    """Return one version.
 
     Raises
     ------
     NotFoundError
         There is no such version.
-    ModelError
-        What MLflow holds is not what was registered.
     """
-    known = {version.number: version for version in versions(settings, name)}
-    if number not in known:
-        numbers = ", ".join(str(one) for one in known) or "none"
+    there = {one.number: one for one in versions(settings, name)}
+    if number not in there:
+        numbers = ", ".join(str(one) for one in there) or "none"
         message = f"{name} has no version {number} (there are: {numbers}): `prebill models list`"
         raise NotFoundError(message, name=name, number=number)
-    bundle = _fetch(settings, known[number])
-    before = next((v for v in known.values() if CHAMPION in v.aliases), None)
-    with _client(settings) as client:
-        if before is not None and before.number != number:
-            client.set_registered_model_alias(_PREFIX + name, PREVIOUS, str(before.number))
-        client.set_registered_model_alias(_PREFIX + name, CHAMPION, str(number))
-    _use(settings, bundle, number)
-    return known[number]
+    return there[number]
 
 
-def rollback(settings: Settings, name: str) -> Version:
-    """Make the champion before the present one the champion again.
+def fetch(settings: Settings, name: str, number: int, digest: str) -> Bundle:
+    """Return a version's verified files: the local copy if that is whole, else from MLflow.
 
     Raises
     ------
-    NotFoundError
-        There was none before.
+    ConflictError
+        The version is not what ``digest`` names: its tag was changed, or MLflow was replaced.
+    ModelError
+        What MLflow holds is not what was registered.
     """
-    before = next((v for v in versions(settings, name) if PREVIOUS in v.aliases), None)
-    if before is None:
-        message = f"{name} has no earlier champion to go back to: `prebill models list`"
-        raise NotFoundError(message, name=name)
-    return promote(settings, name, before.number)
-
-
-def refresh(settings: Settings) -> list[str]:
-    """Fetch champions that another machine promoted; what couldn't be fetched comes back in words.
-
-    The last verified copies stay in use.
-    """
-    notes = []
-    for name in NAMES:
-        try:
-            live = next((v for v in versions(settings, name) if CHAMPION in v.aliases), None)
-            if live is not None:
-                _use(settings, _fetch(settings, live), live.number)
-        except (TransientError, ModelError) as error:
-            notes.append(f"{name}: {error}; the last verified copy stays in use")
-    return notes
-
-
-def _fetch(settings: Settings, version: Version) -> Bundle:
-    """Return a version's bundle, from the local copy if that is whole."""
-    place = settings.models_dir / version.name / version.digest[:16]
+    place = copy_of(settings, name, digest)
     if place.exists():
         try:
-            return read_bundle(place, version.digest)
+            return read_bundle(place, digest)
         except ModelError:
             shutil.rmtree(place)
+    wanted = version(settings, name, number)
+    if wanted.digest != digest:
+        there = wanted.digest[:12] or "unknown"
+        message = (
+            f"{name} version {number} in MLflow is {there}, not {digest[:12]} as recorded: "
+            "it is not used; restore MLflow's store, or train and promote a new version"
+        )
+        raise ConflictError(message, name=name, number=number)
     with _client(settings) as client, tempfile.TemporaryDirectory() as scratch:
-        folder = Path(client.download_artifacts(version.run_id, _BUNDLE, scratch))
-        bundle = read_bundle(folder, version.digest)
+        folder = Path(client.download_artifacts(wanted.run_id, _BUNDLE, scratch))
+        bundle = read_bundle(folder, digest)
     write_bundle(bundle, place)
     return bundle
 
 
-def _use(settings: Settings, bundle: Bundle, number: int) -> None:
-    place = settings.models_dir / bundle.name
-    write_bundle(bundle, place / bundle.digest[:16])
-    draft = place / f".{POINTER}.{os.getpid()}"
-    draft.write_text(json.dumps({"digest": bundle.digest, "version": number}), encoding="utf-8")
-    draft.replace(place / POINTER)
+def name_champion(settings: Settings, name: str, number: int) -> None:
+    """Point the alias; the champion before becomes previous, the one before that is archived."""
+    there = versions(settings, name)
+    with _client(settings) as client:
+        registered = _PREFIX + name
+        before = _holder(there, CHAMPION)
+        if before is not None and before.number != number:
+            _archive(client, _holder(there, PREVIOUS), unless=(number, before.number))
+            client.set_registered_model_alias(registered, PREVIOUS, str(before.number))
+        elif (previous := _holder(there, PREVIOUS)) is not None and previous.number == number:
+            client.delete_registered_model_alias(registered, PREVIOUS)
+        client.set_registered_model_alias(registered, CHAMPION, str(number))
+        challenger = _holder(there, CHALLENGER)
+        if challenger is not None and challenger.number == number:
+            client.delete_registered_model_alias(registered, CHALLENGER)
+
+
+def name_challenger(settings: Settings, name: str, number: int | None) -> None:
+    """Point the alias, or take it away; the challenger before is archived."""
+    there = versions(settings, name)
+    with _client(settings) as client:
+        _archive(client, _holder(there, CHALLENGER), unless=(number,))
+        if number is None:
+            client.delete_registered_model_alias(_PREFIX + name, CHALLENGER)
+        else:
+            client.set_registered_model_alias(_PREFIX + name, CHALLENGER, str(number))
+
+
+def annotate(settings: Settings, one: Version, tags: Mapping[str, str]) -> None:
+    """Set tags of a version and of its run: a later verdict, who validated it."""
+    with _client(settings) as client:
+        for key, value in tags.items():
+            short = value[:_LONGEST_TAG]
+            client.set_model_version_tag(_PREFIX + one.name, str(one.number), key, short)
+            client.set_tag(one.run_id, key, short)
+
+
+def ui_command(settings: Settings, port: int) -> list[str]:
+    """Return the command that serves MLflow's own pages on the installation's store.
+
+    On loopback only: MLflow asks nobody who they are.
+
+    Raises
+    ------
+    ConflictError
+        The store is a server already: open its own address.
+    """
+    uri = settings.mlflow_tracking_uri
+    if uri.startswith("http"):
+        raise ConflictError(f"MLflow runs at {uri} already: open that address", uri=uri)
+    options = {
+        "--backend-store-uri": uri,
+        "--artifacts-destination": _artifacts(settings),
+        "--host": "127.0.0.1",
+        "--port": str(port),
+        "--workers": "1",
+    }
+    words = [word for pair in options.items() for word in pair]
+    return [sys.executable, "-m", "mlflow", "server", *words]
+
+
+def _holder(there: list[Version], alias: str) -> Version | None:
+    return next((one for one in there if alias in one.aliases), None)
+
+
+def _archive(client: Any, one: Version | None, *, unless: tuple[int | None, ...]) -> None:
+    """Say of a version that nothing points to any more that its time is over."""
+    if one is not None and one.number not in unless:
+        client.set_model_version_tag(_PREFIX + one.name, str(one.number), _STAGE, ARCHIVED)
 
 
 def _version(found: "ModelVersion", aliases: list[str] | None = None) -> Version:
     return Version(
         name=found.name.removeprefix(_PREFIX),
         number=int(found.version),
-        digest=found.tags.get(_DIGEST_TAG, ""),
+        digest=found.tags.get(DIGEST, ""),
         aliases=tuple(sorted(aliases or [])),
         run_id=found.run_id or "",
         tags=dict(found.tags),
     )
-
-
-def _known(name: str) -> str:
-    if name not in NAMES:
-        message = f"there is no model {name!r}: known are {', '.join(NAMES)}"
-        raise NotFoundError(message, name=name)
-    return name
 
 
 def _experiment(client: Any, settings: Settings) -> str:
@@ -340,8 +274,11 @@ def _experiment(client: Any, settings: Settings) -> str:
         return str(found.experiment_id)
     if not settings.mlflow_tracking_uri.startswith("sqlite"):
         return str(client.create_experiment(EXPERIMENT))  # a server has a place of its own
-    place = (settings.home / "mlflow-artifacts").resolve()
-    return str(client.create_experiment(EXPERIMENT, artifact_location=place.as_uri()))
+    return str(client.create_experiment(EXPERIMENT, artifact_location=_artifacts(settings)))
+
+
+def _artifacts(settings: Settings) -> str:
+    return (settings.home / "mlflow-artifacts").resolve().as_uri()
 
 
 @contextmanager
@@ -349,6 +286,7 @@ def _client(settings: Settings) -> Iterator[Any]:
     """Open MLflow under a file lock, so that only one process at a time migrates its tables."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     uri = settings.mlflow_tracking_uri
@@ -367,7 +305,7 @@ def _client(settings: Settings) -> Iterator[Any]:
             raise _away(uri, error) from error
         try:
             yield client
-        except (ModelError, NotFoundError):
+        except (ConflictError, ModelError, NotFoundError):
             raise
         except Exception as error:
             raise _away(uri, error) from error

@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     stripe_api_url: str = "https://api.stripe.com"
     #: Other engines that send signed webhooks: JSON object, name → {"url": …, "secret": …}.
     engines: dict[str, EngineSettings] = {}
+    #: One person may put a model in use; counts only where nobody else could approve.
+    unattended_promotion: bool = False
 
     @model_validator(mode="before")
     @classmethod

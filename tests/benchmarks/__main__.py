@@ -96,6 +96,11 @@ def intake() -> None:
     print(_module("tests.benchmarks.intake"))
 
 
+def training() -> None:
+    """`prebill train --all` on demo companies of growing size."""
+    print(_module("tests.benchmarks.training"))
+
+
 def serving() -> None:
     """Latency of the hook, the queue page and a decision over HTTP."""
     print(_module("tests.benchmarks.serving"))
@@ -121,7 +126,7 @@ def _module(name: str, *arguments: str) -> str:
 
 BENCHMARKS = {
     work.__name__: work
-    for work in (core, scoring, detection, company, runs, intake, serving, kills, demo)
+    for work in (core, scoring, training, detection, company, runs, intake, serving, kills, demo)
 }
 
 

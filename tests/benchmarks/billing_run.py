@@ -58,7 +58,7 @@ def _seconds(start: str, end: str) -> float:
 
 
 def command(*arguments: str, environment: dict[str, str]) -> dict[str, float]:
-    """Run one ``prebill`` command; return its wall seconds and peak memory in MiB."""
+    """Run one ``prebill`` command; return its wall and processor seconds and peak MiB."""
     started = time.perf_counter()
     program = Path(sys.executable).with_name("prebill")
     child = subprocess.Popen([program, *arguments], env=environment, stdout=subprocess.DEVNULL)
@@ -67,7 +67,11 @@ def command(*arguments: str, environment: dict[str, str]) -> dict[str, float]:
     if child.returncode:
         message = f"prebill {arguments[0]} ended with exit code {child.returncode}"
         raise RuntimeError(message)
-    return {"seconds": time.perf_counter() - started, "peak_mb": usage.ru_maxrss / 1024}
+    return {
+        "seconds": time.perf_counter() - started,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_mb": usage.ru_maxrss / 1024,
+    }
 
 
 def main() -> None:

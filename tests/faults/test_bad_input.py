@@ -133,7 +133,7 @@ def test_broken_pointer_to_the_model_sends_every_draft_to_review(
     pointer.write_bytes(content)
     assert run_summary(opened.store, world.run(opened)).states == {"in_review": 12}
     (reasons,) = world.rows(opened, "SELECT DISTINCT reasons FROM decisions")
-    assert "prebill models promote" in str(reasons["reasons"])
+    assert "prebill models fetch" in str(reasons["reasons"])
 
 
 def test_a_restored_model_judges_again_what_waited_for_it(database_url: str, home: Path) -> None:

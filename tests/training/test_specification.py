@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from prebill.bundles import NAMES
 from prebill.core.errors import InputError
 from prebill.core.scoring.models.payment_spec import PaymentSpec
-from prebill.registry import NAMES
 from training import specification
-from training.fit import FITTERS
+from training.fit import RECIPES
 
 MODELS = Path(__file__).parent.parent.parent / "models"
 
 
 def test_every_model_has_fit_specification_and_card() -> None:
-    assert sorted(FITTERS) == sorted(NAMES)
+    assert sorted(RECIPES) == sorted(NAMES)
     for name in NAMES:
         assert specification.read(MODELS, name).name == name
         assert (MODELS / name / "model_card.md").is_file()
@@ -50,3 +50,18 @@ def test_absent_and_misspelt_files_are_refused(tmp_path: Path) -> None:
     path.write_text(text.replace("hazard_leaves", "hazard_leafs"), encoding="utf-8")
     with pytest.raises(InputError, match="hazard_leafs"):
         specification.read(tmp_path, "payment_risk")
+    path.write_text(text.replace("gap_days", "gapdays"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"lacks split.gap_days, has an unknown split.gapdays"):
+        specification.read(tmp_path, "payment_risk")
+    path.write_text(text.replace("[card]", "[cards]"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"lacks 'card', has an unknown 'cards'"):
+        specification.read(tmp_path, "payment_risk")
+
+
+def test_grid_tunes_only_what_the_fit_has(tmp_path: Path) -> None:
+    shutil.copytree(MODELS / "forest", tmp_path / "forest")
+    path = tmp_path / "forest" / "model.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("trees = [", "bushes = ["), encoding="utf-8")
+    with pytest.raises(InputError, match=r"tunes what .* does not have: bushes"):
+        specification.read(tmp_path, "forest")

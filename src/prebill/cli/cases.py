@@ -5,20 +5,14 @@ it is the user one thinks it is; it never makes anybody someone else.
 """
 
 import json
-import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from prebill.cli.acting import As, acting_user, opened_installation
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from prebill.api.decide import Kind
-    from prebill.bootstrap import Installation
-    from prebill.store.users import Actor
-
-TOKEN_VARIABLE: Final = "PREBILL_TOKEN"
 
 cases_app = typer.Typer(help="The queue: what waits for a person, the money first.")
 
@@ -26,9 +20,6 @@ Reason = Annotated[
     str, typer.Option(help="Why: a code such as unusual_but_right or wrong_price, or words.")
 ]
 Note = Annotated[str, typer.Option(help="More words, kept with the verdict.")]
-As = Annotated[
-    str | None, typer.Option("--as", help="E-mail of the user whose token PREBILL_TOKEN holds.")
-]
 Version = Annotated[
     int | None,
     typer.Option("--version", help="Lock version you saw; without it, the present one is taken."),
@@ -57,8 +48,8 @@ def list_cases(
     from prebill.store.console import CaseFilter, queue_totals
     from prebill.store.console import list_cases as read_cases
 
-    with _opened() as opened:
-        _actor(opened, None)
+    with opened_installation() as opened:
+        acting_user(opened, None)
         with opened.store.read() as tx:
             which = CaseFilter(queue=queue)
             rows = read_cases(tx, which, limit=limit)
@@ -114,8 +105,8 @@ def show(
     from prebill.console.pages.case import ranked_findings, verdict_sentence
     from prebill.store.console import find_case
 
-    with _opened() as opened:
-        _actor(opened, None)
+    with opened_installation() as opened:
+        acting_user(opened, None)
         with opened.store.read() as tx:
             case = find_case(tx, case_id)
     findings = findings_of(case["findings_json"], case["reasons"])
@@ -198,8 +189,8 @@ def _decide(
     from prebill.api.decide import Decision, decide
     from prebill.store.console import find_case
 
-    with _opened() as opened:
-        actor = _actor(opened, user)
+    with opened_installation() as opened:
+        actor = acting_user(opened, user)
         with opened.store.read() as tx:
             seen = find_case(tx, case_id)["lock_version"] if version is None else version
         decision = Decision(kind, case_id, seen, reason, note, correction)
@@ -208,36 +199,6 @@ def _decide(
     typer.echo(f"{done.draft_id}: {done.state}{issued}, decided by {actor.name}")
     if done.new_case_id:
         typer.echo(f"the new version waits again: {done.new_case_id}")
-
-
-def _actor(opened: "Installation", user: str | None) -> "Actor":
-    """The user of the token; the name given must be theirs."""
-    from prebill.core.errors import ForbiddenError, UnauthenticatedError
-    from prebill.store.users import authenticate_token
-
-    token = os.environ.get(TOKEN_VARIABLE, "")
-    if not token:
-        message = f"put your token into {TOKEN_VARIABLE}; make one with `prebill token create`"
-        raise UnauthenticatedError(message)
-    with opened.store.read() as tx:
-        actor = authenticate_token(tx, token)
-        email = tx.get("users", user_id=actor.user_id)["email"]
-    if user is not None and user.strip().lower() not in {email, actor.user_id}:
-        message = f"the token in {TOKEN_VARIABLE} is not {user}'s"
-        raise ForbiddenError(message)
-    return actor
-
-
-@contextmanager
-def _opened() -> "Iterator[Installation]":
-    from prebill.bootstrap import Installation
-    from prebill.settings import Settings
-
-    opened = Installation.open(Settings.load())
-    try:
-        yield opened
-    finally:
-        opened.close()
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

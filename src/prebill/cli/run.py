@@ -170,7 +170,7 @@ def worker(
     from prebill.bootstrap import Installation
     from prebill.settings import Settings
     from prebill.telemetry import configure
-    from prebill.workflows import deliver, runtime, staging
+    from prebill.workflows import deliver, promotion, runtime, staging
     from prebill.workflows.upkeep import sweep_orphans
 
     configure()
@@ -180,6 +180,8 @@ def worker(
     working.also(lambda: deliver.deliver_due(opened), every_seconds=1.0)
     working.also(lambda: staging.move_due(opened), every_seconds=10.0)
     working.also(lambda: audit.seal(opened.store, opened.settings.audit_heads_path), 5.0)
+    office = promotion.Office(opened.settings, opened.store, "system")
+    working.also(lambda: promotion.follow(office), 60.0)
     working.also(lambda: sweep_orphans(opened, datetime.now(UTC)), 3600.0)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -14,6 +14,7 @@ from prebill.core.schemas.inbound import (
     USAGE_EVENTS,
 )
 from prebill.core.schemas.internal import DECISIONS, DRAFT_LINES, USAGE_DAYS
+from prebill.core.scoring.shadow import SHADOW_SCORES
 
 #: The batch a row came with; every table has it.
 BATCH: Final = "batch_id"
@@ -55,5 +56,6 @@ TABLES: Final[dict[str, LakeTable]] = {
         LakeTable("draft_lines", DRAFT_LINES.schema),
         LakeTable("feature_rows", _FEATURE_ROWS),
         LakeTable("decisions", DECISIONS.schema),
+        LakeTable("shadow_scores", SHADOW_SCORES.schema),
     )
 }

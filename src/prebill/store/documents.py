@@ -123,3 +123,34 @@ def own_history(
     invoices = found.rename({"document_id": "invoice_id", "entity_id": "legal_entity"})
     lines = lines_of(found.select(draft_id="document_id", lines_json="lines_json"))
     return OwnHistory(INVOICES.conform(invoices.drop("lines_json")), lines)
+
+
+def judged_wrong(tx: Tx) -> pl.DataFrame:
+    """Return the draft versions that a reviewer found wrong, as they were judged.
+
+    Returns
+    -------
+    pl.DataFrame, one row per draft (its first wrong version)
+        ``INVOICES`` with ``error_minor`` (what the issued total differs by; the whole total where
+        nothing was issued) and ``lines_json``. ``invoice_id`` is the document's, else the draft's.
+    """
+    schema = pl.Schema(
+        {
+            **{name: INVOICES.schema[name] for name in INVOICES.names if name != "payment_terms"},
+            "error_minor": pl.Int64(),
+            "lines_json": pl.String(),
+        }
+    )
+    found = tx.frame(
+        "SELECT COALESCE(o.document_id, d.draft_id) AS invoice_id, d.customer_id, "
+        "d.entity_id AS legal_entity, d.currency, "
+        "COALESCE(o.issued_on, substr(l.entered_at, 1, 10)) AS issued_on, "
+        "COALESCE(o.due_on, substr(l.entered_at, 1, 10)) AS due_on, "
+        "d.period_start_on, d.period_end_on, d.subtotal_minor, d.tax_minor, d.total_minor, "
+        "abs(d.total_minor - COALESCE(o.total_minor, 0)) AS error_minor, d.lines_json "
+        "FROM labels l JOIN drafts d ON d.draft_id = l.draft_id AND d.version = l.draft_version "
+        "LEFT JOIN documents o ON o.draft_id = d.draft_id "
+        "WHERE l.source = 'verdict' AND l.is_error ORDER BY l.entered_at, l.label_id",
+        schema,
+    )
+    return found.unique("invoice_id", keep="first", maintain_order=True)

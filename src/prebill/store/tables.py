@@ -25,6 +25,7 @@ from prebill.store.columns import (
     serial,
     text,
 )
+from prebill.store.model_tables import define_model_changes
 from prebill.store.reference import REFERENCE, define_reference_tables
 
 __all__ = ["REFERENCE", "REFERENCE_TABLES", "metadata", "schema_of", "table_of"]
@@ -40,6 +41,7 @@ metadata = sa.MetaData(
 )
 
 REFERENCE_TABLES: Final = define_reference_tables(metadata)
+model_changes: Final = define_model_changes(metadata)
 
 # ── Who may act ──────────────────────────────────────────────────────────────────────────────
 

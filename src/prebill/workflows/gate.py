@@ -196,7 +196,7 @@ def load_models(folder: Path) -> Models:
     ModelError
         A file is missing or altered.
     """
-    from prebill.registry import load_folder
+    from prebill.bundles import load_folder
 
     return load_folder(folder)
 

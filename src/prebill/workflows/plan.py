@@ -127,7 +127,7 @@ def _require_models(opened: Installation, judges: Judges) -> None:
     if lost and not judges.failure:
         message = (
             f"earlier runs used the models {', '.join(lost)}, and {opened.settings.models_dir} "
-            "has them no more: restore that folder, fetch them with `prebill models promote`, "
+            "has them no more: restore that folder, fetch them with `prebill models fetch`, "
             "or train new ones with `prebill train`"
         )
         raise ModelError(message, models=lost)

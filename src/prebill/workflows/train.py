@@ -1,7 +1,7 @@
-"""Train: start the offline `training` package as a process of its own, so that a service has none.
+"""Start the offline `training` package as a process of its own, so that a service has none of it.
 
-What it decides (registered, promoted or not, and why) it prints; the exit code says whether any
-model was trained.
+What it decides (registered, champion, challenger or neither, and why) it prints; the exit code
+says whether it could do what it was asked.
 """
 
 import importlib.util
@@ -14,14 +14,8 @@ from prebill.core.errors import InputError
 from prebill.settings import Settings
 
 
-def train(
-    settings: Settings,
-    models: Sequence[str] = (),
-    *,
-    data: Path | None = None,
-    overrides: Sequence[str] = (),
-) -> int:
-    """Fit, evaluate, register and promote if better; returns the process's exit code.
+def run(settings: Settings, arguments: Sequence[str], *, data: Path | None = None) -> int:
+    """Run ``python -m training …`` on an installation; returns the process's exit code.
 
     Raises
     ------
@@ -29,10 +23,9 @@ def train(
         The `training` package is not here: it comes with the repository, not with the wheel.
     """
     if importlib.util.find_spec("training") is None:
-        message = "the training package is absent: run `prebill train` from the repository"
+        message = "the training package is absent: run this from the repository"
         raise InputError(message)
-    command = [sys.executable, "-m", "training", "fit", *models, "--home", str(settings.home)]
+    command = [sys.executable, "-m", "training", *arguments, "--home", str(settings.home)]
     if data is not None:
         command += ["--data", str(data)]
-    command += [f"--set={override}" for override in overrides]
     return subprocess.run(command, check=False).returncode

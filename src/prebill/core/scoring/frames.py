@@ -66,7 +66,10 @@ class Agreements:
 
 @dataclass(frozen=True, slots=True)
 class ScoringInputs:
-    """Drafts to judge and everything known beside them; what is missing is an empty frame."""
+    """Drafts to judge and everything known beside them; what is missing is an empty frame.
+
+    ``as_of_on``: the day before which models and tails learn, where that is not the first draft's.
+    """
 
     history: Books
     drafts: Books
@@ -75,10 +78,13 @@ class ScoringInputs:
     credit_notes: pl.DataFrame = field(default_factory=CREDIT_NOTES.empty)
     usage_days: pl.DataFrame = field(default_factory=USAGE_DAYS.empty)
     agreements: Agreements | None = None
+    as_of_on: date | None = None
 
     @property
     def cut_off(self) -> date | None:
-        """Issue date of the earliest draft: models and tails learn from rows before it."""
+        """Models and tails learn from rows before it: the earliest draft's day unless stated."""
+        if self.as_of_on is not None:
+            return self.as_of_on
         first: date | None = self.drafts.invoices["issued_on"].min()  # type: ignore[assignment]
         return first
 
@@ -121,6 +127,7 @@ def settle(inputs: ScoringInputs) -> ScoringInputs:
         credit_notes=credited.join(ids, on="invoice_id", how="anti"),
         usage_days=usage,
         agreements=inputs.agreements,
+        as_of_on=inputs.as_of_on,
     )
 
 

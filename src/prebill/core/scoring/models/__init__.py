@@ -13,7 +13,16 @@ from prebill.core.scoring.frames import ScoringInputs
 from prebill.core.scoring.models.forest import LEAST_ROWS, Forest, fit_forest
 from prebill.core.scoring.models.payment_risk import PaymentRisk, fit_payment_risk, training_rows
 
-__all__ = ["FOREST_COLUMNS", "Fitted", "Forest", "Models", "PaymentRisk", "fit_level", "fit_models"]
+__all__ = [
+    "FOREST_COLUMNS",
+    "Fitted",
+    "Forest",
+    "Models",
+    "PaymentRisk",
+    "fit_level",
+    "fit_models",
+    "level_rows",
+]
 
 FOREST_COLUMNS: Final = tuple(variance.FEATURES)
 
@@ -76,8 +85,12 @@ def fit_models(
 
 def fit_level(rows: pl.DataFrame, seed: int) -> Forest | None:
     """Fit the level forest on settled past rows that have own history."""
-    past = rows.filter(~pl.col("is_draft"), pl.col("known") > 0)
-    return fit_forest(past, FOREST_COLUMNS, seed)
+    return fit_forest(level_rows(rows), FOREST_COLUMNS, seed)
+
+
+def level_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """What the level forest learns from: settled past rows that have own history."""
+    return rows.filter(~pl.col("is_draft"), pl.col("known") > 0)
 
 
 def _fit_payment(inputs: ScoringInputs, cut_off: date, seed: int) -> PaymentRisk | None:

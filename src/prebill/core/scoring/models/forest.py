@@ -110,7 +110,14 @@ def matrix_of(rows: pl.DataFrame, columns: tuple[str, ...]) -> npt.NDArray[np.fl
     return np.asarray(clipped, dtype=np.float32)
 
 
-def fit_forest(rows: pl.DataFrame, columns: tuple[str, ...], seed: int) -> Forest | None:
+def fit_forest(
+    rows: pl.DataFrame,
+    columns: tuple[str, ...],
+    seed: int,
+    *,
+    trees: int = TREES,
+    sample: int = SAMPLE,
+) -> Forest | None:
     """Fit a forest on past rows.
 
     Parameters
@@ -121,6 +128,8 @@ def fit_forest(rows: pl.DataFrame, columns: tuple[str, ...], seed: int) -> Fores
         Features.
     seed : int
         Same rows, columns and seed: same arrays.
+    trees, sample : int
+        Number of trees, and rows that each of them sees.
 
     Returns
     -------
@@ -132,7 +141,7 @@ def fit_forest(rows: pl.DataFrame, columns: tuple[str, ...], seed: int) -> Fores
     from sklearn.ensemble import IsolationForest
 
     model = IsolationForest(
-        n_estimators=TREES, max_samples=min(SAMPLE, rows.height), random_state=seed, n_jobs=1
+        n_estimators=trees, max_samples=min(sample, rows.height), random_state=seed, n_jobs=1
     )
     model.fit(matrix_of(rows, columns))
     return forest_of(model, columns)

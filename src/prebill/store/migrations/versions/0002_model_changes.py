@@ -1,0 +1,17 @@
+"""Which models are in use and who agreed: the table ``model_changes``."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    script = Path(__file__).with_name(f"0002_{connection.dialect.name}.sql")
+    for statement in script.read_text(encoding="utf-8").removesuffix("\n").split("\n--\n"):
+        connection.exec_driver_sql(statement)
