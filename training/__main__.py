@@ -1,4 +1,4 @@
-"""``python -m training fit|evaluate [MODEL…]``: see training/README.md."""
+"""``python -m training fit|evaluate|drift``: see training/README.md."""
 
 import argparse
 import getpass
@@ -13,6 +13,7 @@ from prebill.settings import Settings
 from training import evaluate, specification
 from training.baselines import lightgbm_default, own_past
 from training.dataset import Dataset, from_folder, from_home
+from training.drift import command as drift
 from training.fit import FITTERS, Trained
 from training.promote import Comparison, compare
 
@@ -24,8 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     given = _parser().parse_args(arguments)
+    commands = {"fit": _fit, "evaluate": _evaluate, "drift": drift.run}
     try:
-        return _fit(given) if given.command == "fit" else _evaluate(given)
+        return commands[given.command](given)
     except PrebillError as error:
         print(f"training: {error}", file=sys.stderr)
         return EXIT_CANNOT_GO_ON
@@ -44,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--no-promote", action="store_true")
         else:
             command.add_argument("--cuts", type=int, default=3, help="months tested")
+    drift.add_arguments(commands.add_parser("drift"))
     return parser
 
 

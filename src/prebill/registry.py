@@ -206,12 +206,7 @@ def register(
         registered = _PREFIX + bundle.name
         run = client.create_run(_experiment(client, settings), run_name=bundle.name)
         run_id: str = run.info.run_id
-        for name, value in parameters.items():
-            client.log_param(run_id, name, str(value)[:500])
-        for name, figure in metrics.items():
-            client.log_metric(run_id, name, figure)
-        for name, text in documents.items():
-            client.log_text(run_id, text, name)
+        _log(client, run_id, parameters=parameters, metrics=metrics, documents=documents)
         folder = Path(scratch) / bundle.digest
         write_bundle(bundle, folder)
         client.log_artifacts(run_id, str(folder), _BUNDLE)
@@ -222,6 +217,39 @@ def register(
         tags = {_DIGEST_TAG: bundle.digest}
         made = client.create_model_version(registered, source, run_id=run_id, tags=tags)
         return _version(made)
+
+
+def record(
+    settings: Settings,
+    title: str,
+    *,
+    parameters: Mapping[str, object],
+    metrics: Mapping[str, float],
+    documents: Mapping[str, str],
+) -> str:
+    """Log a run that registers no model, for example what drift found; return its id."""
+    with _client(settings) as client:
+        run = client.create_run(_experiment(client, settings), run_name=title)
+        run_id: str = run.info.run_id
+        _log(client, run_id, parameters=parameters, metrics=metrics, documents=documents)
+        client.set_terminated(run_id)
+        return run_id
+
+
+def _log(
+    client: Any,
+    run_id: str,
+    *,
+    parameters: Mapping[str, object],
+    metrics: Mapping[str, float],
+    documents: Mapping[str, str],
+) -> None:
+    for name, value in parameters.items():
+        client.log_param(run_id, name, str(value)[:500])
+    for name, figure in metrics.items():
+        client.log_metric(run_id, name, figure)
+    for name, text in documents.items():
+        client.log_text(run_id, text, name)
 
 
 def versions(settings: Settings, name: str) -> list[Version]:
