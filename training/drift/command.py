@@ -159,7 +159,7 @@ def _page(one: Judged, chosen: Limits) -> str | None:
     if reference is None or not one.windows.windows:
         return None
     edges = one.watched.edges(reference.rows)
-    if not edges:
+    if not edges:  # outcomes and shares alone have no distribution to show
         return None
     return evidence.report(
         binned(reference.rows, edges),

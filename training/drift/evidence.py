@@ -13,14 +13,14 @@ import polars as pl
 
 
 def stability(reference: pl.DataFrame, window: pl.DataFrame) -> Mapping[str, float]:
-    """Population stability index of each column, from bins; nulls are no bin.
+    """Population stability index of each column that has values in both; nulls are no bin.
 
     Parameters
     ----------
     reference, window : pl.DataFrame
         Names of bins, from :func:`training.drift.statistics.binned`.
     """
-    if not reference.columns:
+    if not _comparable(reference, window):
         return {}
     found = _snapshot(reference, window, {}).dict()["metrics"]
     return {one["config"]["column"]: float(one["value"]) for one in found}
@@ -41,12 +41,21 @@ def report(reference: pl.DataFrame, window: pl.DataFrame, limits: Mapping[str, f
     return html
 
 
+def _comparable(reference: pl.DataFrame, window: pl.DataFrame) -> list[str]:
+    """Columns of which both sides know something; Evidently refuses the others."""
+    return [
+        name
+        for name in reference.columns
+        if reference[name].count() > 0 and window[name].count() > 0
+    ]
+
+
 def _snapshot(reference: pl.DataFrame, window: pl.DataFrame, limits: Mapping[str, float]) -> Any:
     with _quietly():
         from evidently import DataDefinition, Dataset, Report  # type: ignore[import-untyped]
         from evidently.metrics import ValueDrift  # type: ignore[import-untyped]
 
-        names = reference.columns
+        names = _comparable(reference, window)
         definition = DataDefinition(categorical_columns=names)
         metrics = [ValueDrift(column=n, method="psi", threshold=limits.get(n)) for n in names]
         return Report(metrics).run(

@@ -154,6 +154,7 @@ def _indices(
     return [
         {"check": check, "name": name, "value": found[name], "high": limits.checks[check].value}
         for check, name in watched.compared()
+        if name in found
     ]
 
 
