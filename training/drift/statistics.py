@@ -105,7 +105,9 @@ def calibration_gap(rows: pl.DataFrame, probability: str, outcome: str, cluster:
     means = rows.select(observed=observed.mean(), predicted=predicted.mean()).row(0, named=True)
     mean_gap = (means["observed"] or 0.0) - (means["predicted"] or 0.0)
     # Totals of the gap about its mean: a common gap is what is tested, no part of the error.
-    totals = rows.group_by(cluster, maintain_order=True).agg(total=(observed - predicted - mean_gap).sum())["total"]
+    totals = rows.group_by(cluster, maintain_order=True).agg(
+        total=(observed - predicted - mean_gap).sum()
+    )["total"]
     count = totals.len()
     squares = float((totals * totals).sum())
     error = (squares * count / (count - 1)) ** 0.5 / rows.height if count > 1 else 0.0

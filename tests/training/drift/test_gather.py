@@ -113,8 +113,6 @@ def test_the_command_compares_runs_and_ends_with_1_where_an_alarm_stands(
     assert "ALARM review all: detection missing" in capsys.readouterr().out
 
 
-def test_a_wrong_window_is_refused(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_window_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 3 == main(["drift", "--home", str(home), "--window", "a week"])
     assert "write it as 7d" in capsys.readouterr().err

@@ -45,12 +45,15 @@ def test_the_champions_period_is_the_reference_if_it_holds_enough() -> None:
     assert period == (found.reference.start_on, found.reference.end_on)
     assert end_of(5) == found.windows[0].start_on
     young = (end_of(WEEKS - 1), end_of(WEEKS + 3))
-    assert "first 4 windows" in cut(
-        rows().filter(pl.col("at_on") < end_of(WEEKS - 1)),
-        limits(),
-        as_of_on=end_of(WEEKS),
-        reference=young,
-    ).note
+    assert (
+        "first 4 windows"
+        in cut(
+            rows().filter(pl.col("at_on") < end_of(WEEKS - 1)),
+            limits(),
+            as_of_on=end_of(WEEKS),
+            reference=young,
+        ).note
+    )
 
 
 def test_a_draft_judged_twice_counts_once_as_it_was_last() -> None:
