@@ -1,6 +1,6 @@
 """`prebill forecast usage|cash|workload`: what to expect, with intervals and what they rest on."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,10 +126,10 @@ def workload(as_of: AsOf = None) -> None:
     """Forecast the cases and the reviewer hours of the next cycle."""
     from prebill.bootstrap import Installation
     from prebill.settings import Settings
-    from prebill.workflows.forecast import workload_of
+    from prebill.workflows.forecast import morning_of, workload_of
 
-    as_of_on = _day(as_of)
-    found = workload_of(Installation.open(Settings.load()), as_of_on=as_of_on)
+    before_at = morning_of(_day(as_of)) if as_of else datetime.now(UTC)
+    found = workload_of(Installation.open(Settings.load()), before_at=before_at)
     if found is None:
         typer.echo("no month was billed yet: there is nothing to forecast from")
         return
@@ -147,8 +147,6 @@ def workload(as_of: AsOf = None) -> None:
 
 def _day(text: str | None) -> date:
     """Read a date; none is today."""
-    from datetime import UTC, datetime
-
     from prebill.core.errors import InputError
 
     if text is None:

@@ -58,9 +58,9 @@ def daily_usage(opened: Installation, first_on: date, end_on: date) -> pl.DataFr
         .otherwise(quantity.sort_by("occurred_at", "source", "id").last())
     )
     parts = [pl.DataFrame(schema=usage.DAYS)]
-    start_at = _morning(first_on)
-    while start_at < _morning(end_on):
-        end_at = min(start_at + timedelta(days=30), _morning(end_on))
+    start_at = morning_of(first_on)
+    while start_at < morning_of(end_on):
+        end_at = min(start_at + timedelta(days=30), morning_of(end_on))
         events = opened.lake.scan_between("usage_events", batches, start_at, end_at)
         parts.append(
             events.join(meters.lazy(), on="meter")
@@ -166,14 +166,15 @@ def _received(payments: pl.DataFrame, credited: pl.DataFrame) -> pl.DataFrame:
 # ── Reviewers' work ──────────────────────────────────────────────────────────────────────────
 
 
-def workload_of(opened: Installation, *, as_of_on: date) -> workload.Workload | None:
+def workload_of(opened: Installation, *, before_at: datetime) -> workload.Workload | None:
     """Forecast the cases and reviewer hours of the next cycle; None before the first."""
     with opened.store.read() as tx:
-        past = cycles(tx, before_at=_morning(as_of_on))
-        verdicts = verdict_times(tx, before_at=_morning(as_of_on))
+        past = cycles(tx, before_at=before_at)
+        verdicts = verdict_times(tx, before_at=before_at)
     policy = Policy.parse(policy_text(opened.settings.policy_path))
     return workload.next_cycle(past, verdicts, stated_minutes=policy.review_minutes, seed=SEED)
 
 
-def _morning(day: date) -> datetime:
+def morning_of(day: date) -> datetime:
+    """The instant at which a day begins, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)

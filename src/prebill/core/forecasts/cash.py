@@ -184,14 +184,27 @@ def _simulated(
     """Cash by draw and week; a payer's invoices are paid at the same quantile of their time."""
     weeks = paid_by.shape[1]
     cash = np.zeros((DRAWS, weeks))
-    names, member = np.unique(payer, return_inverse=True)
-    draws = generator.random((DRAWS, len(names)))
-    for start in range(0, len(amounts), _CHUNK):  # bounds memory
+    order = np.argsort(payer, kind="stable")
+    paid_by, amounts, payer = paid_by[order], amounts[order], payer[order]
+    carried, last = np.zeros(DRAWS), -1
+    for start in range(0, len(amounts), _CHUNK):  # bounds memory; a payer may go on in the next
         some = slice(start, start + _CHUNK)
-        drawn = draws[:, member[some]]
-        by = [(drawn < paid_by[some, week]) @ amounts[some] for week in range(weeks)]
+        names, member = np.unique(payer[some], return_inverse=True)
+        drawn = _quantiles(len(names), generator)
+        if names[0] == last:
+            drawn[:, 0] = carried
+        carried, last = drawn[:, -1], names[-1]
+        own = drawn[:, member]
+        by = [(own < paid_by[some, week]) @ amounts[some] for week in range(weeks)]
         cash += np.diff(np.column_stack([np.zeros(DRAWS), *by]), axis=1)
     return cash
+
+
+def _quantiles(count: int, generator: np.random.Generator) -> Floats:
+    """One quantile a draw for each payer, evenly spread over the draws: less noise than chance."""
+    places = np.tile(np.arange(DRAWS, dtype=np.float64), (count, 1))
+    spread: Floats = (generator.permuted(places, axis=1).T + generator.random((1, count))) / DRAWS
+    return spread
 
 
 @dataclass(frozen=True, slots=True)

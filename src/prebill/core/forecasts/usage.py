@@ -75,13 +75,13 @@ def expected_usage(
 def _expected(known: pl.DataFrame, as_of_on: date, start_on: date, end_on: date) -> pl.DataFrame:
     weekly = _weekly(known, as_of_on)
     is_total = pl.col("aggregation").is_in(TOTALS)
-    steps = -(-(end_on - as_of_on).days // 7)
+    steps = max(1, -(-(end_on - as_of_on).days // 7))
     totals = forecast(_series(weekly.filter(is_total)), method=Method.SMOOTHING, steps=1)
-    levels = forecast(_series(weekly.filter(~is_total)), method=Method.THETA, steps=max(steps, 1))
+    levels = forecast(_series(weekly.filter(~is_total)), method=Method.THETA, steps=steps)
     heads = weekly.group_by("series").agg(
         pl.col("customer_id", "meter", "aggregation").first(), weeks=pl.len()
     )
-    last = levels.filter(pl.col("ahead") == levels["ahead"].max())
+    last = levels.filter(pl.col("ahead") == steps)
     weeks = (end_on - start_on).days / 7
     return (
         pl.concat([totals.with_columns(pl.col("expected") * weeks), last])
