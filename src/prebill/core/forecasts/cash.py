@@ -20,8 +20,13 @@ Floats = npt.NDArray[np.float64]
 
 DRAWS: Final = 1_000
 LEVELS: Final = (0.1, 0.5, 0.9)
-#: Cycles of past billing from which its level is forecast; fewer, and the last cycle's stays.
+#: Cycles of past billing from which its level is forecast, at most and at least.
 CYCLES: Final = 26
+LEAST_CYCLES: Final = 8
+#: By how much billing differs from cycle to cycle: from the last changes, or while there are few.
+RECENT_CHANGES: Final = 6
+STATED_SPREAD: Final = 0.15
+MAD_TO_DEVIATION: Final = 1.4826
 #: Share of the money issued on three days of the month from which billing is monthly.
 MONTHLY_SHARE: Final = 0.6
 #: How many of the last cycles are repeated: one alone is as noisy as itself.
@@ -173,6 +178,7 @@ def cash_by_week(
             for which in (own & (cycles == cycle) for cycle in range(REPEATED + 1))
         )
         level = _level(billed.filter(pl.col("currency") == currency), as_of_on)
+        # Each draw repeats one of the cycles: what they differ by is part of the interval.
         new = np.stack(coming)[np.arange(DRAWS) % REPEATED, np.arange(DRAWS)]
         parts.append(_summed(currency, as_of_on, opened, new * level.drawn(generator)))
     return pl.concat(parts)
@@ -209,19 +215,22 @@ def _quantiles(count: int, generator: np.random.Generator) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """Billing to come over that of the repeated cycles, and its standard deviation in logs."""
+    """Billing to come over that of the repeated cycles, and by how much it may differ, in logs."""
 
     factor: float
     spread: float
 
     def drawn(self, generator: np.random.Generator) -> Floats:
         noise = generator.normal(0.0, self.spread, (DRAWS, 1))
-        drawn: Floats = self.factor * np.exp(noise - self.spread**2 / 2)
-        return drawn
+        found: Floats = self.factor * np.exp(noise - self.spread**2 / 2)
+        return found
 
 
 def _level(billed: pl.DataFrame, as_of_on: date) -> _Level:
-    """Where billing is heading, by cycles of four weeks that end this morning."""
+    """Where billing is heading, by cycles of four weeks that end this morning.
+
+    Too few cycles for a model: as high as the repeated ones.
+    """
     age = (pl.lit(as_of_on) - pl.col("issued_on")).dt.total_days() - 1
     cycles = (
         billed.with_columns(step=-(age // 28))
@@ -230,14 +239,14 @@ def _level(billed: pl.DataFrame, as_of_on: date) -> _Level:
         .agg(value=pl.col("total_minor").sum().cast(pl.Float64))
         .sort("step")
     )
-    if cycles.height < 4 or cycles["value"][-1] <= 0:
-        return _Level(1.0, 0.2)
-    history = cycles[1:].select("step", "value", series=pl.lit("billed"))
-    values = history["value"].to_numpy()
-    expected = forecast(history, method=Method.SMOOTHING, steps=1, gate=8)["expected"][0]
-    changes = np.diff(np.log(np.maximum(values, 1.0)))
-    spread = float(np.std(changes)) if len(changes) else 0.2
-    return _Level(float(expected / values[-REPEATED:].mean()), spread)
+    history = cycles[1:].select("step", "value", series=pl.lit("billed"))  # the first is a part
+    changes = history["value"].log().diff().drop_nulls().tail(RECENT_CHANGES).abs().to_numpy()
+    # The median: a start or one large invoice is no measure of the ordinary month.
+    spread = MAD_TO_DEVIATION * float(np.median(changes)) if len(changes) > 2 else STATED_SPREAD
+    if history.height < LEAST_CYCLES:
+        return _Level(1.0, spread)
+    ahead = forecast(history, method=Method.SMOOTHING, steps=1, gate=LEAST_CYCLES)["expected"][0]
+    return _Level(float(ahead / history["value"].tail(REPEATED).to_numpy().mean()), spread)
 
 
 def _summed(currency: str, as_of_on: date, opened: Floats, coming: Floats) -> pl.DataFrame:
