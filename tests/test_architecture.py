@@ -40,6 +40,7 @@ CORE_ORDER = (
     {"money", "calendar", "errors", "schemas"},
     {"billing"},
     {"accounting"},
+    {"forecasts"},
     {"scoring"},
     {"policy"},
     {"triage", "collections"},
@@ -65,9 +66,10 @@ HOMES = {
     "argon2": ("store",),
     "itsdangerous": ("console",),
     "typst": ("connectors",),
+    "statsforecast": ("core/forecasts",),
 }
 #: Libraries so slow to import that `--help` must not meet them at module level.
-HEAVY = {"dbos", "lightgbm", "sklearn", "mlflow", "evidently"}
+HEAVY = {"dbos", "lightgbm", "sklearn", "mlflow", "evidently", "statsforecast"}
 
 MONEY_CODE = ("core/billing", "core/accounting", "core/triage/approvals.py")
 IMPURE = {"sqlalchemy", "deltalake", "dbos", "httpx", "random", "time", "socket", "requests"}

@@ -1,4 +1,4 @@
-"""``python -m training fit|compare|evaluate|backtest|export``: see training/README.md."""
+"""``python -m training fit|compare|evaluate|backtest|export|drift``: see training/README.md."""
 
 import argparse
 import logging
@@ -18,6 +18,7 @@ from training import backtest as months
 from training import evaluate, specification
 from training.baselines import lightgbm_default, own_past
 from training.dataset import Dataset, from_folder, from_home
+from training.drift import command as drift
 from training.export import export
 from training.fit import RECIPES, prepare
 from training.promote import Verdict, compare_bundles, judge
@@ -63,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     tested = command("backtest", _backtest)
     tested.add_argument("--months", type=int, default=3, help="latest whole months")
     tested.add_argument("--out", type=Path, help="Parquet file of every judged invoice")
+    drifted = commands.add_parser("drift", help="what moved since the models learnt")
+    drifted.set_defaults(do=drift.run)
+    drift.add_arguments(drifted)
     exported = command("export", _export)
     exported.add_argument("model", choices=list(RECIPES))
     exported.add_argument("--as-of", type=date.fromisoformat, required=True)

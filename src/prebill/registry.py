@@ -114,6 +114,16 @@ def register(
         return _version(made)
 
 
+def record(settings: Settings, title: str, logged: Logged) -> str:
+    """Log a run that registers no model, for example what drift found; return its id."""
+    with _client(settings) as client:
+        run = client.create_run(_experiment(client, settings), run_name=title)
+        run_id: str = run.info.run_id
+        _log(client, run_id, logged)
+        client.set_terminated(run_id)
+        return run_id
+
+
 def _log(client: Any, run_id: str, logged: Logged) -> None:
     """Parameters and metrics in one call each, documents one by one."""
     from mlflow.entities import Metric, Param

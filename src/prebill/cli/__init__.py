@@ -13,7 +13,10 @@ import typer
 from prebill.core.errors import PrebillError
 
 #: Areas in the order in which ``--help`` lists their commands.
-AREAS: Final = ("demo", "setup", "ingest", "gate", "run", "deliveries", "cases", "models", "serve")
+AREAS: Final = (
+    *("demo", "setup", "ingest", "gate", "run", "deliveries", "cases"),
+    *("models", "forecast", "serve"),
+)
 
 #: Exit codes: 0 done, 1 done with findings, 2 wrong usage (typer), 3 could not go on.
 EXIT_CANNOT_GO_ON: Final = 3

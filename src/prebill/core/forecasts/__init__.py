@@ -1,0 +1,1 @@
+"""Forecasts of usage, cash and reviewers' work: frames in, frames out, each with its basis."""

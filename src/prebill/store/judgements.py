@@ -1,0 +1,60 @@
+"""What learning reads of past judgements: when runs judged, whom, and what proved to be wrong."""
+
+from typing import Final
+
+import polars as pl
+
+from prebill.core.schemas.internal import DECISIONS
+from prebill.store.engine import Tx
+
+#: The id under which the hook stores its decisions; they have no run.
+GATE_RUN: Final = "gate"
+
+_TEXT: Final = pl.String()
+_INSTANT: Final = pl.Datetime("us", "UTC")
+
+
+def runs_in_order(tx: Tx) -> pl.DataFrame:
+    """Return ``run_id, as_of_at`` of the finished runs, the oldest first."""
+    return tx.frame(
+        "SELECT run_id, as_of_at FROM runs WHERE status = 'finished' ORDER BY as_of_at, run_id",
+        {"run_id": _TEXT, "as_of_at": _INSTANT},
+    )
+
+
+def customers_of_drafts(tx: Tx) -> pl.DataFrame:
+    """Return ``invoice_id, customer_id``: the draft, under the name that decisions give it."""
+    return tx.frame(
+        "SELECT DISTINCT draft_id AS invoice_id, customer_id FROM drafts",
+        {"invoice_id": _TEXT, "customer_id": _TEXT},
+    )
+
+
+def decisions_of(tx: Tx, run_id: str) -> pl.DataFrame:
+    """Return ``DECISIONS`` that stand under a run's id, with ``decided_at``, in that order."""
+    names = [name for name in DECISIONS.names if name != "invoice_id"]
+    listed = ", ".join(names)
+    schema = {"invoice_id": _TEXT, **{name: DECISIONS.schema[name] for name in names}}
+    return tx.frame(
+        f"SELECT draft_id AS invoice_id, {listed}, decided_at FROM decisions "
+        "WHERE run_id = :run_id ORDER BY decided_at, draft_id",
+        {**schema, "decided_at": _INSTANT},
+        {"run_id": run_id},
+    )
+
+
+def verdict_errors(tx: Tx) -> pl.DataFrame:
+    """Return ``draft_id, found_at`` of drafts that a person found to be wrong."""
+    return tx.frame(
+        "SELECT draft_id, entered_at AS found_at FROM labels WHERE is_error = :yes",
+        {"draft_id": _TEXT, "found_at": _INSTANT},
+        {"yes": True},
+    )
+
+
+def drafts_of_documents(tx: Tx) -> pl.DataFrame:
+    """Return ``document_id, draft_id``: what was issued from which draft."""
+    return tx.frame(
+        "SELECT document_id, draft_id FROM documents",
+        {"document_id": _TEXT, "draft_id": _TEXT},
+    )

@@ -1,0 +1,1 @@
+"""Drift: windows of judged invoices against a reference, alarms that name what to do."""
