@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from prebill import registry
+from prebill.bundles import Bundle, in_use
 from prebill.core.errors import InputError
 from prebill.core.schemas.internal import DECISIONS
 from prebill.core.scoring.models.payment_risk import PaymentRisk
@@ -54,7 +54,7 @@ def gather(home: Path | None, limits: Limits, *, as_of_on: date) -> Seen:
     from prebill.bootstrap import Installation
 
     settings = Settings.load(home)
-    forest = registry.champion(settings, "forest")
+    forest = in_use(settings, "forest")
     reference = None if forest is None else test_period(forest)
     opened = Installation.open(settings)
     try:
@@ -75,7 +75,7 @@ def gather(home: Path | None, limits: Limits, *, as_of_on: date) -> Seen:
     return Seen(kept + payments.watches, notes + payments.notes)
 
 
-def test_period(champion: registry.Bundle) -> tuple[date, date]:
+def test_period(champion: Bundle) -> tuple[date, date]:
     """The days [start, end) on which a champion was measured."""
     facts = champion.facts
     return date.fromisoformat(facts["train_before"]), date.fromisoformat(facts["test_end_on"])
@@ -152,7 +152,7 @@ def found_errors(opened: "Installation") -> pl.DataFrame:
 
 def _payment_watches(home: Path | None, settings: Settings, limits: Limits, as_of_on: date) -> Seen:
     """Payment risk, where a champion was fitted and there are invoices."""
-    champion = registry.champion(settings, "payment_risk")
+    champion = in_use(settings, "payment_risk")
     if champion is None:
         return Seen([], ["payment_risk: no champion yet: `prebill train`"])
     try:
