@@ -1,8 +1,8 @@
 """Kill -9 a billing run at random moments, start it again, and compare with one left in peace.
 
 ``python -m tests.benchmarks.kills --kills 100 --seed 1 [--database postgresql]``. The real command,
-with small shards and chunks, so that a small company has many steps; a third of the kills hit the
-repeat, too. Afterwards nothing may be lost or done twice: reconciliation and audit agree, and
+with small shards and chunks, so that a small company has many steps; a third of the runs
+are killed twice. Afterwards nothing may be lost or done twice: reconciliation and audit agree, and
 drafts, documents, postings, cases, deliveries and counts equal those of the undisturbed run.
 """
 
@@ -43,9 +43,10 @@ PROGRAM = (
     "plan.open_run.__kwdefaults__['shard_customers'] = 40; "
     "from prebill.cli import main; main()"
 )
-#: Moments are drawn from here: start to plan is -0.2 to 0, plan to the run's end 0 to 1, deliveries
-#: 1 to 1.3, and a little beyond.
-EARLIEST, LATEST, DELIVERING = -0.2, 1.35, 0.3
+#: Of so many kills to each draft or delivery, how many come before the plan.
+EARLY = 0.15
+#: Longest wait after a draft was stored or delivered: about as long as a shard is computed.
+LONGEST_DELAY = 1.0
 AGAIN = 1 / 3
 #: What must be equal, whatever happened: nothing here has a time or an order in it.
 BOOKS = {
@@ -116,19 +117,18 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
-    """Seconds of an undisturbed run: until its plan, from there to its end, then deliveries."""
+class Moment:
+    """When to kill: once so many drafts are stored and delivered, and a while later."""
 
-    planning: float
-    running: float
-    delivering: float
+    progress: int | None
+    delay: float
 
-    def seconds_of(self, moment: float) -> float:
-        """How long to wait for a moment: from the start, or from the plan if it is 0 or above."""
-        if moment < 0:
-            return self.planning * (1 + moment / -EARLIEST)
-        later = max(0.0, moment - 1) / DELIVERING
-        return self.running * min(moment, 1) + self.delivering * later
+    @classmethod
+    def drawn(cls, rng: random.Random, end: int) -> "Moment":
+        """Draw one; None is before the plan, ``end`` is the last delivery."""
+        if rng.random() < EARLY:
+            return cls(None, rng.uniform(0, 2 * LONGEST_DELAY))
+        return cls(rng.randint(0, end - 1), rng.choice([0.05, LONGEST_DELAY]) * rng.random())
 
 
 class Company:
@@ -173,9 +173,13 @@ def books(place: Place) -> dict[str, Any]:
             for name, statement in BOOKS.items()
         }
         documents = {row["document_id"] for row in tx.rows("SELECT document_id FROM documents")}
-    delivered = [path.name for path in (place.home / "delivered").rglob("*") if path.is_file()]
-    found["files"] = (len(delivered), len(documents))
+    found["files"] = (len(delivered_files(place)), len(documents))
     return found
+
+
+def delivered_files(place: Place) -> list[Path]:
+    """What the files connector has put in place so far."""
+    return [path for path in (place.home / "delivered").rglob("*") if path.is_file()]
 
 
 def disorder(place: Place, undisturbed: dict[str, Any]) -> list[str]:
@@ -193,12 +197,17 @@ def disorder(place: Place, undisturbed: dict[str, Any]) -> list[str]:
     return wrong
 
 
-def wait_for_plan(process: "subprocess.Popen[str]") -> None:
-    """Wait until the run says that it is planned, or ends."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("run "):
-            return
+def wait_for(place: Place, process: "subprocess.Popen[str]", wanted: int) -> None:
+    """Wait until so many drafts are stored and delivered, or the process has ended."""
+    with place.opened() as opened:
+        while process.poll() is None:
+            with opened.store.read() as tx:
+                stored = tx.scalar(
+                    "SELECT (SELECT count(*) FROM drafts) + (SELECT count(*) FROM runs) - 1"
+                )
+            if stored + len(delivered_files(place)) >= wanted:
+                return
+            time.sleep(0.005)
 
 
 def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
@@ -207,29 +216,21 @@ def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
     return process.returncode, said
 
 
-def undisturbed_run(company: Company) -> tuple[dict[str, Any], Rhythm]:
-    """The books of a run that nobody killed, and how long its parts took."""
+def undisturbed_run(company: Company) -> dict[str, Any]:
+    """The books of a run that nobody killed."""
     with company.copy() as place:
-        started = time.monotonic()
-        process = place.start()
-        wait_for_plan(process)
-        planned = time.monotonic()
-        code, said = finish(process)
-        ended = time.monotonic()
+        code, said = finish(place.start())
         if code:
             raise RuntimeError(said)
-        with place.opened() as opened, opened.store.read() as tx:
-            (row,) = tx.rows("SELECT started_at, finished_at FROM runs")
-        first, last = (datetime.fromisoformat(row[name]) for name in row)
-        running = (last - first).total_seconds()
-        return books(place), Rhythm(planned - started, running, ended - planned - running)
+        return books(place)
 
 
-def kill_at(process: "subprocess.Popen[str]", moment: float, rhythm: Rhythm) -> bool:
-    """Kill the process at a moment; return whether it was still running."""
-    if moment >= 0:
-        wait_for_plan(process)
-    time.sleep(max(0.0, rhythm.seconds_of(moment)))
+def kill_at(moment: Moment, place: Place) -> bool:
+    """Start the run and kill it at a moment; return whether it was still running."""
+    process = place.start()
+    if moment.progress is not None:
+        wait_for(place, process, moment.progress)
+    time.sleep(moment.delay)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     return process.returncode == -signal.SIGKILL
@@ -251,16 +252,15 @@ def stage_of(place: Place) -> str:
 def kill(company: Company, count: int, seed: int) -> Tally:
     """Kill ``count`` times, run after run, and check each run after its repeat."""
     rng = random.Random(seed)
-    undisturbed, rhythm = undisturbed_run(company)
+    undisturbed = undisturbed_run(company)
+    end = ACCOUNTS + undisturbed["files"][0]
     tally, started = Tally(), time.monotonic()
     while tally.kills < count:
         tally.runs += 1
         with company.copy() as place:
-            moments = [rng.uniform(EARLIEST, LATEST)]
-            if rng.random() < AGAIN:
-                moments.append(rng.uniform(EARLIEST, LATEST))
+            moments = [Moment.drawn(rng, end) for _ in range(1 + (rng.random() < AGAIN))]
             for moment in moments:
-                was_running = kill_at(place.start(), moment, rhythm)
+                was_running = kill_at(moment, place)
                 tally.hit[stage_of(place) if was_running else "had ended"] += 1
                 tally.kills += was_running
             code, said = finish(place.start())

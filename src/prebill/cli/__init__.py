@@ -6,11 +6,12 @@ Heavy libraries load inside the commands, so that ``prebill --help`` answers at 
 import importlib
 import os
 import sys
+from io import TextIOWrapper
 from typing import Final
 
 import typer
 
-from prebill.core.errors import PrebillError
+from prebill.core.errors import InputError, PrebillError
 
 #: Areas in the order in which ``--help`` lists their commands.
 AREAS: Final = (
@@ -40,12 +41,24 @@ for area in AREAS:
 
 def main() -> None:
     """Run the command line; an expected error becomes one sentence and exit code 3."""
+    for stream in (sys.stdout, sys.stderr):
+        # A path or a value of a file may hold what the terminal can't show.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except PrebillError as error:
-        typer.secho(f"prebill: {error}", err=True, fg=typer.colors.RED)
-        typer.echo(f"code: {error.code}", err=True)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # Not sys.exit: on a full disk threads of the workflow engine wait for ever.
-        os._exit(EXIT_CANNOT_GO_ON)
+        _end(str(error), error.code)
+    except OSError as error:
+        # A path that somebody gave: absent, too long, a file where a folder should be, read-only.
+        place = f"{error.filename}: " if error.filename else ""
+        _end(f"{place}{error.strerror or error}: check path, permissions and room", InputError.code)
+
+
+def _end(message: str, code: str) -> None:
+    typer.secho(f"prebill: {message}", err=True, fg=typer.colors.RED)
+    typer.echo(f"code: {code}", err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: on a full disk threads of the workflow engine wait for ever.
+    os._exit(EXIT_CANNOT_GO_ON)

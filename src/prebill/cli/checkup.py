@@ -253,8 +253,8 @@ def _scan(path: Path) -> "pl.LazyFrame":
     try:
         frame: pl.LazyFrame = readers[path.suffix](path, **options)  # type: ignore[operator]
         frame.collect_schema()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        message = f"{path} can't be read: {error}"
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        message = f"{path} can't be read: {str(error).splitlines()[0]}"
         raise InputError(message, path=str(path)) from error
     return frame
 

@@ -63,6 +63,9 @@ def load(folder: Path, frame: Frame, *, needed: bool = False) -> Loaded:
             message = f"{folder} holds no {frame.name} file ({', '.join(SUFFIXES)})"
             raise InputError(message, folder=str(folder), frame=frame.name)
         return Loaded(frame.empty(), notes=[f"no {frame.name} in {folder.name}"])
+    if not path.is_file() and not path.is_dir():  # a pipe or a device: reading may never end
+        message = f"{path} is no ordinary file: copy its content into one"
+        raise InputError(message, file=str(path))
     return _typed(_raw(path), frame, path.name, is_needed=needed)
 
 
@@ -78,8 +81,8 @@ def _raw(path: Path) -> pl.DataFrame:
         return pl.read_ndjson(path, infer_schema_length=None)
     except pl.exceptions.NoDataError:
         return pl.DataFrame()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        message = f"{path} can't be read: {error}"
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        message = f"{path} can't be read: {str(error).splitlines()[0]}"
         raise InputError(message, file=str(path)) from error
 
 

@@ -125,13 +125,16 @@ def import_folder(
     order.sort(key=lambda name: name == _LAST)
     wrong = [path for path in given if path.stem not in order]
     twice = [path for path in given if path.stem in {p.stem for p in given if p < path}]
+    # A pipe or a device: reading it may never end.
+    odd = [path for path in given if path.exists() and not (path.is_file() or path.is_dir())]
     ready = sorted(
-        (path for path in given if path not in {*wrong, *twice}),
+        (path for path in given if path not in {*wrong, *twice, *odd}),
         key=lambda path: order.index(path.stem),
     )
     reports = [
         *(_refused(path, f"unknown file name; known are {', '.join(order)}") for path in wrong),
         *(_refused(path, f"{path.stem} is there in two formats: keep one") for path in twice),
+        *(_refused(path, "is no ordinary file: copy its content into one") for path in odd),
     ]
     with alone(world.lake):
         reports += [_import_file(world, path, actor, progress) for path in ready]

@@ -7,6 +7,7 @@ business of the contracts.
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ BLOCK_BYTES: Final = 64 * 1024 * 1024
 BLOCK_ROWS: Final = 1_000_000
 #: A quote that stays open longer than this is never closed.
 MAX_RECORD_BYTES: Final = 4 * BLOCK_BYTES
+#: A longer first line is no header.
+MAX_HEADER_BYTES: Final = 1024 * 1024
 SUFFIXES: Final = (".csv", ".parquet", ".ndjson", ".jsonl")
 
 UNREADABLE: Final = pl.Schema(
@@ -32,12 +35,14 @@ READING_RULES: Final = {
     "is_utf8": "the row must be UTF-8: save the file with that encoding",
     "is_complete": "the row has more fields than the header has columns: quote fields with commas",
     "is_csv": "the row is not CSV: double a quote inside a quoted field",
-    "is_json": "the line must be one JSON object",
+    "is_json": "the line must be one JSON object whose values are texts, numbers or true and false",
 }
 _FURTHER: Final = "_further_field"
 #: Fields without quotes or wholly quoted with inner quotes doubled.
 _WHOLE_RECORD: Final = r'^("([^"]|"")*"|[^",]*)(,("([^"]|"")*"|[^",]*))*$'
 #: A number after a key, outside a text: an escaped quote never closes a key.
+#: Half of a surrogate pair, perhaps without the other: JSON can write it, text can't hold it.
+_JSON_SURROGATE: Final = r"\\u[dD][89a-fA-F]"
 _JSON_NUMBER: Final = r'([^\\])"\s*:\s*(-?[0-9][0-9.eE+-]*)\s*([,}])'
 
 
@@ -82,14 +87,15 @@ def read_blocks(
     except OSError as error:
         message = f"{path.name} can't be read: {error.strerror or error}"
         raise InputError(message, file=path.name) from error
-    except pl.exceptions.PolarsError as error:
-        message = f"{path.name} is not a {path.suffix.lstrip('.')} file: {str(error)[:200]}"
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        first = str(error).splitlines()[0][:200]
+        message = f"{path.name} is not a {path.suffix.lstrip('.')} file: {first}"
         raise InputError(message, file=path.name) from error
 
 
 def _csv_blocks(path: Path, _: Sequence[str], block_bytes: int) -> Iterator[Block]:
     with path.open("rb") as file:
-        first = file.readline()
+        first = file.readline(MAX_HEADER_BYTES + 1)
         names = _header(path, first)
         rest = _records(path, file, block_bytes)
         line = 2
@@ -106,8 +112,15 @@ def _header(path: Path, first: bytes) -> list[str]:
     except UnicodeDecodeError as error:
         message = f"{path.name}: the header is not UTF-8: save the file with that encoding"
         raise InputError(message, file=path.name) from error
-    names = [name.strip() for name in next(csv.reader([text]), [])]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    if len(first) > MAX_HEADER_BYTES:
+        message = f"{path.name}: the first line is longer than 1 MiB: it is no header"
+        raise InputError(message, file=path.name)
+    try:
+        names = [name.strip() for name in next(csv.reader([text]), [])]
+    except csv.Error as error:
+        message = f"{path.name}: the header can't be read ({error}): end lines with a line feed"
+        raise InputError(message, file=path.name) from error
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if not names or "" in names or repeated:
         message = f"{path.name}: the header has {'repeated' if repeated else 'empty'} column names"
         raise InputError(message, file=path.name, columns=repeated)
@@ -310,25 +323,31 @@ def _json_block(content: bytes, columns: Sequence[str], first_line: int, seen: s
     # Numbers become texts before parsing: a parser's double would change the 17th digit.
     quoted = texts.str.replace_all(_JSON_NUMBER, '$1":"$2"$3')
     is_object = _are_objects(quoted, columns)
+    is_text = _are_texts(texts)
     rules = pl.select(
         pl.when(~is_object)
         .then(pl.lit("is_json"))
-        .when(texts.str.contains("\ufffd", literal=True) & is_lossy)
+        .when((texts.str.contains("\ufffd", literal=True) & is_lossy) | ~is_text)
         .then(pl.lit("is_utf8"))
         .alias("rule")
     )["rule"]
+    seen.update(
+        name
+        for name in columns
+        if name not in seen and _names_key(quoted.filter(rules.is_null()), name)
+    )
+    present = [name for name in columns if name in seen]
+    try:
+        frame = rows_of_json(quoted.filter(rules.is_null()), present)
+    except pl.exceptions.PolarsError:
+        is_nested = quoted.str.contains(rf'(^|[^\\])"({"|".join(columns)})"\s*:\s*[\[{{]')
+        rules = pl.select(pl.when(is_nested).then(pl.lit("is_json")).otherwise(rules)).to_series()
+        frame = rows_of_json(quoted.filter(rules.is_null()), present)
     is_bad = rules.is_not_null()
     unreadable = pl.DataFrame(
         {"line": lines.filter(is_bad), "rule": rules.filter(is_bad), "value": texts.filter(is_bad)}
     ).with_columns(_as_line_json(pl.col("value")))
-    readable = quoted.filter(~is_bad)
-    seen.update(name for name in columns if name not in seen and _names_key(readable, name))
-    present = [name for name in columns if name in seen]
-    return Block(
-        rows_of_json(readable, present),
-        lines.filter(~is_bad),
-        unreadable.select(*UNREADABLE).cast(UNREADABLE),
-    )
+    return Block(frame, lines.filter(~is_bad), unreadable.select(*UNREADABLE).cast(UNREADABLE))
 
 
 def _are_objects(texts: pl.Series, columns: Sequence[str]) -> pl.Series:
@@ -342,6 +361,24 @@ def _are_objects(texts: pl.Series, columns: Sequence[str]) -> pl.Series:
         else:
             return braced
     return braced & texts.str.json_path_match("$").is_not_null()
+
+
+def _are_texts(lines: pl.Series) -> pl.Series:
+    """Tell the lines without half a surrogate pair: polars would read another character."""
+    is_whole = pl.select(pl.repeat(value=True, n=lines.len())).to_series()
+    suspicious = lines.str.contains(_JSON_SURROGATE).arg_true()
+    broken = [place for place in suspicious if not _is_text(lines[place])]
+    return is_whole.scatter(broken, values=False) if broken else is_whole
+
+
+def _is_text(line: str) -> bool:
+    try:
+        json.dumps(json.loads(line), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    except ValueError:  # no JSON: said elsewhere
+        pass
+    return True
 
 
 def _names_key(texts: pl.Series, name: str) -> bool:
