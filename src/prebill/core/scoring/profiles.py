@@ -5,6 +5,7 @@ the same frames, so that one invoice over HTTP and a million in a run are judged
 """
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 import polars as pl
 
@@ -30,10 +31,14 @@ class Everybody:
     places: treatment.Everybody
 
     def latest(self) -> "Everybody":
-        """What a later draft reads of it: the last row of each product and place."""
+        """What a later draft reads of it: the last row of each product and place.
+
+        The draft's own past is compared with the same usual quantities, so they hold for any day.
+        """
         places = self.places
+        sizes = self.sizes.sort("known_on").unique("product", keep="last")
         return Everybody(
-            sizes=self.sizes.sort("known_on").unique("product", keep="last"),
+            sizes=sizes.with_columns(known_on=pl.lit(date.min)),
             rates=self.rates.sort("issued_on").unique("product", keep="last"),
             seen=self.seen,
             places=replace(

@@ -1,0 +1,78 @@
+"""What is ordinary, learnt before: the same answers as from the history beside the drafts."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from prebill.core.policy.model import Policy
+from prebill.core.scoring.company import Company, company_of
+from prebill.core.scoring.frames import Books, ScoringInputs
+from prebill.core.scoring.models import Models
+from prebill.core.scoring.scorer import Scored, learn, score
+from tests.core.scoring.company import company, with_calls
+
+ONE = "C003-202512"
+POLICY = Policy.default()
+
+
+@pytest.fixture(scope="module")
+def inputs() -> ScoringInputs:
+    return with_calls(company(), ONE, 30)
+
+
+def own(inputs: ScoringInputs, keep: pl.Expr) -> ScoringInputs:
+    """Only some customers' history and drafts."""
+
+    def kept(books: Books) -> Books:
+        invoices = books.invoices.filter(keep)
+        ids = invoices.select("invoice_id")
+        return Books(invoices, books.lines.join(ids, on="invoice_id", how="semi"))
+
+    return replace(
+        inputs,
+        history=kept(inputs.history),
+        drafts=kept(inputs.drafts),
+        usage_days=inputs.usage_days.filter(keep),
+    )
+
+
+def actions(scored: Scored) -> pl.DataFrame:
+    return scored.decisions.select("invoice_id", "action").sort("invoice_id")
+
+
+def test_drafts_alone_are_judged_as_beside_the_history(inputs: ScoringInputs) -> None:
+    norms = learn(inputs, None)
+    expected, actual = score(inputs, Models(), POLICY), score(inputs, Models(), POLICY, norms)
+    assert_frame_equal(actions(expected), actions(actual))
+    reasons = actual.findings.filter(pl.col("invoice_id") == ONE)["code"].to_list()
+    assert "total_above_history" in reasons
+
+
+def test_two_shards_answer_as_one(inputs: ScoringInputs) -> None:
+    norms = learn(inputs, None)
+    is_low = pl.col("customer_id") < "C020"
+    expected = score(inputs, Models(), POLICY, norms)
+    shards = [score(own(inputs, keep), Models(), POLICY, norms) for keep in (is_low, ~is_low)]
+    assert_frame_equal(
+        actions(expected), pl.concat([actions(shard) for shard in shards]).sort("invoice_id")
+    )
+
+
+def test_one_customer_is_judged_by_what_was_kept_of_the_company(inputs: ScoringInputs) -> None:
+    kept = Company.from_json(company_of(inputs, None).to_json())
+    one = own(inputs, pl.col("customer_id") == "C003")
+    scored = score(one, Models(), POLICY, kept.norms, kept.everybody)
+    assert scored.decisions["invoice_id"].to_list() == [ONE]
+    expected = score(inputs, Models(), POLICY).decisions.filter(pl.col("invoice_id") == ONE)
+    assert expected["action"].to_list() == scored.decisions["action"].to_list()
+    assert scored.decisions["direction"].to_list() == ["over"]
+
+
+def test_a_company_without_history_has_norms_that_can_judge_nothing() -> None:
+    norms = learn(ScoringInputs(Books(), Books()), None)
+    drafts = company(customers=1, months=1).drafts
+    scored = score(ScoringInputs(Books(), drafts), Models(), POLICY, norms)
+    assert scored.decisions["anomaly_score"].to_list() == [None]
+    assert scored.decisions["action"].to_list() == ["review"]
