@@ -266,7 +266,7 @@ def kill(company: Company, count: int, seed: int) -> Tally:
             code, said = finish(place.start())
             wrong = [f"exit code {code}: {said[-500:]}"] if code else disorder(place, undisturbed)
             tally.failures += [f"run {tally.runs}, killed at {moments}: {one}" for one in wrong]
-            print(f"{tally.kills}/{count}", dict(tally.hit), file=sys.stderr, flush=True)
+            print(f"{tally.kills}/{count}", dict(tally.hit), *wrong, file=sys.stderr, flush=True)
     tally.seconds = time.monotonic() - started
     return tally
 

@@ -10,7 +10,9 @@ from prebill.core.calendar import (
     Period,
     add_months,
     date_in_zone,
+    day_of,
     days_between,
+    instant_of,
     month_period,
     start_of_day_at,
     zone,
@@ -40,7 +42,7 @@ def test_period_that_ends_before_it_starts_is_refused() -> None:
         Period(date(2026, 10, 2), date(2026, 10, 2))
 
 
-@given(st.integers(1, 9998), st.integers(1, 12))
+@given(st.integers(1970, 2199), st.integers(1, 12))
 def test_months_follow_each_other_without_gap(year: int, month: int) -> None:
     period = month_period(f"{year:04d}-{month:02d}")
     assert period.start_on.month == month
@@ -89,3 +91,33 @@ def test_days_between_are_half_open() -> None:
         date(2026, 10, 30),
         date(2026, 10, 31),
     ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2026-13", "abc", "0001-01", "1969-12", "2200-01", "9999-12", "2026-10-01"]
+)
+def test_period_is_a_month_that_may_be_billed(text: str) -> None:
+    with pytest.raises(InputError, match="write it as YYYY-MM"):
+        month_period(text)
+
+
+@pytest.mark.parametrize("text", ["", "now", "0001-01-01", "1969-12-31", "9999-12-31", "20x"])
+def test_day_is_one_that_may_enter(text: str) -> None:
+    with pytest.raises(InputError, match="write it as YYYY-MM-DD"):
+        day_of(text)
+    assert day_of("2026-10-31") == date(2026, 10, 31)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "now", "1e9", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"]
+)
+def test_instant_is_one_that_may_enter(text: str) -> None:
+    with pytest.raises(InputError, match="2026-11-05T08:00Z"):
+        instant_of(text)
+    assert instant_of("2026-11-05") == datetime(2026, 11, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("name", ["Europe", "", "..", "a" * 300, "Mars/Olympus"])
+def test_unknown_time_zone_is_named(name: str) -> None:
+    with pytest.raises(InputError, match="unknown time zone"):
+        zone(name)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from prebill.bootstrap import Installation
 from prebill.cli import app
 from prebill.connectors.notify.webhook import signature
-from prebill.core.errors import ConflictError
+from prebill.core.errors import ConflictError, InputError
 from prebill.settings import Settings
 from prebill.workflows import deliver
 from prebill.workflows.deliver import deliver_due
@@ -121,6 +121,21 @@ def test_a_failed_delivery_is_listed_and_tried_again_by_a_command(
         assert deliver_due(used).delivered == 1
     again = CliRunner().invoke(app, ["delivery", "retry", name])
     assert isinstance(again.exception, ConflictError)
+
+
+def test_every_failed_delivery_is_tried_again_at_once(
+    opened: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREBILL_DATABASE_URL", opened.settings.database_url)
+    assert isinstance(CliRunner().invoke(app, ["delivery", "retry"]).exception, InputError)
+    with opened.store.transaction() as tx:
+        failed = tx.execute("UPDATE outbox SET status = 'failed', last_error = 'refused'")
+    done = CliRunner().invoke(app, ["delivery", "retry", "--all"])
+    assert f"{failed} deliveries are tried again" in done.output
+    assert deliver_due(opened).delivered == failed
+    with opened.store.read() as tx:
+        detail = tx.scalar("SELECT detail FROM audit_entries WHERE action = 'delivery.retried'")
+    assert f'"count":{failed}' in detail
 
 
 def test_no_answer_is_retried(opened: Installation) -> None:

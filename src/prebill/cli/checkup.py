@@ -207,6 +207,8 @@ def of_data(folder: Path) -> list[Note]:
     InputError
         The folder or its invoices are absent, or a file can't be read.
     """
+    import polars as pl
+
     from prebill.core.errors import InputError
 
     if not folder.is_dir():
@@ -218,7 +220,11 @@ def of_data(folder: Path) -> list[Note]:
         raise InputError(message, path=str(folder))
     notes = [_of_file(name, path) for name, path in files.items()]
     notes += [Note("missing", path.name, text) for path, text in _ambiguous(folder, files)]
-    return notes + _losses(files) + _maturity(files)
+    try:
+        return notes + _losses(files) + _maturity(files)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        message = f"invoices or payments of {folder} can't be read: {str(error).splitlines()[0]}"
+        raise InputError(message, path=str(folder)) from error
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -246,11 +252,15 @@ def _scan(path: Path) -> "pl.LazyFrame":
     """Open a file with every CSV value as text: nothing is guessed."""
     import polars as pl
 
+    from prebill.connectors.files.reader import first_line
     from prebill.core.errors import InputError
 
     readers = {".csv": pl.scan_csv, ".parquet": pl.scan_parquet, ".ndjson": pl.scan_ndjson}
     options = {"infer_schema": False} if path.suffix == ".csv" else {}
     try:
+        if path.suffix == ".csv":
+            with path.open("rb") as file:
+                first_line(path, file)
         frame: pl.LazyFrame = readers[path.suffix](path, **options)  # type: ignore[operator]
         frame.collect_schema()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:

@@ -26,6 +26,7 @@ def score(
     policy: Annotated[Path | None, typer.Option(help="Policy text instead of the default.")] = None,
 ) -> None:
     """Judge drafts of any billing engine: release, review or hold, with reasons in money."""
+    from prebill.core.calendar import day_of
     from prebill.core.errors import InputError
     from prebill.core.policy.model import Policy
     from prebill.workflows import gate
@@ -36,7 +37,7 @@ def score(
         drafts,
         policy=chosen,
         models=gate.load_models(models) if models else None,
-        train_before=gate.day_of(train_before),
+        train_before=day_of(train_before) if train_before else None,
         say=lambda text: typer.secho(text, err=True, dim=True),
     )
     try:

@@ -71,7 +71,7 @@ def _print_report(report: "ImportReport") -> None:
 def list_(
     contract: Annotated[str | None, typer.Option(help="Only rows of this contract.")] = None,
     status: Annotated[str, typer.Option(help="open, resolved, dismissed or all.")] = "open",
-    limit: Annotated[int, typer.Option(min=1, help="Rows shown.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows shown.")] = 50,
 ) -> None:
     """List bad rows: how many by rule, then one line a row."""
     from prebill.store import ingest as sql
@@ -159,24 +159,15 @@ def template(
 def _world(as_of: str | None = None) -> "World":
     from prebill.bootstrap import Installation
     from prebill.contracts import load_catalog
+    from prebill.core.calendar import instant_of
     from prebill.settings import Settings
     from prebill.workflows.ingest import open_world
 
     settings = Settings.load()
+    clock = instant_of(as_of) if as_of else datetime.now(UTC)
     installation = Installation.open(settings)
     catalog = load_catalog(settings.contracts_dir)
-    return open_world(catalog, installation.store, installation.lake, _clock(as_of))
-
-
-def _clock(text: str | None) -> datetime:
-    if text is None:
-        return datetime.now(UTC)
-    try:
-        clock = datetime.fromisoformat(text)
-    except ValueError:
-        message = f"{text!r} is not an instant: write it as 2026-11-01T00:00:00Z"
-        raise InputError(message, value=text) from None
-    return clock if clock.tzinfo else clock.replace(tzinfo=UTC)
+    return open_world(catalog, installation.store, installation.lake, clock)
 
 
 def _actor() -> str:

@@ -41,6 +41,7 @@ def run(
     becomes a new version.
     """
     from prebill.bootstrap import Installation
+    from prebill.core.calendar import instant_of
     from prebill.settings import Settings
     from prebill.store.runs import run_summary
     from prebill.workflows import deliver, plan, staging
@@ -50,7 +51,7 @@ def run(
     run_id = plan.open_run(
         opened,
         period,
-        as_of_at=_instant(as_of),
+        as_of_at=instant_of(as_of) if as_of else None,
         now_at=datetime.now(UTC),
         entity_id=entity,
         actor=getpass.getuser(),
@@ -224,17 +225,3 @@ def metrics(
     opened = Installation.open(Settings.load())
     for line in metrics_of(opened.store, period, now_at=datetime.now(UTC)).lines():
         typer.echo(line)
-
-
-def _instant(text: str | None) -> datetime | None:
-    """Read an instant or a date; without a zone it is UTC."""
-    from prebill.core.errors import InputError
-
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        message = f"{text!r} is not an instant: write it as 2026-11-05T08:00Z"
-        raise InputError(message, as_of=text) from None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

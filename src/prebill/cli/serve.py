@@ -14,7 +14,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; loopback by default.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8400,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 8400,
 ) -> None:
     """Serve the API and the review console until interrupted."""
     import uvicorn

@@ -3,9 +3,14 @@
 import calendar as month_calendar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from prebill.core.errors import InputError
+
+#: Dates that may enter: from the first, before the second. Data contracts say the same.
+FIRST_ON: Final = date(1970, 1, 1)
+END_ON: Final = date(2200, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,9 +47,42 @@ def month_period(name: str) -> Period:
     try:
         start_on = datetime.strptime(name, "%Y-%m").replace(tzinfo=UTC).date()
     except ValueError:
+        start_on = END_ON
+    if not FIRST_ON <= start_on < END_ON:
         message = f"period {name!r} is not a month: write it as YYYY-MM, for example 2026-10"
-        raise InputError(message, period=name) from None
+        raise InputError(message, period=name)
     return Period(start_on, add_months(start_on, 1))
+
+
+def day_of(text: str) -> date:
+    """Parse ``2026-10-31``, a day that may enter."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = END_ON
+    if not FIRST_ON <= day < END_ON:
+        message = f"{text!r} is not a day: write it as YYYY-MM-DD, for example 2026-10-31"
+        raise InputError(message, value=text)
+    return day
+
+
+def instant_of(text: str) -> datetime:
+    """Parse an instant, or a day that begins; without an offset it is UTC.
+
+    Examples
+    --------
+    >>> instant_of("2026-11-05T08:00+01:00").isoformat()
+    '2026-11-05T07:00:00+00:00'
+    """
+    try:
+        given = datetime.fromisoformat(text)
+        instant = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        instant = datetime.combine(END_ON, time(), tzinfo=UTC)
+    if not FIRST_ON <= instant.date() < END_ON:
+        message = f"{text!r} is not an instant: write it as 2026-11-05T08:00Z"
+        raise InputError(message, value=text)
+    return instant
 
 
 def add_months(day: date, months: int, anchor_day: int | None = None) -> date:
@@ -65,7 +103,7 @@ def zone(name: str) -> ZoneInfo:
     """Return the IANA zone, or say that it does not exist."""
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones, or too long a name
         message = f"unknown time zone {name!r}: use an IANA name such as Europe/Berlin"
         raise InputError(message, time_zone=name) from None
 

@@ -105,6 +105,16 @@ def retry_failed(tx: Tx, delivery_id: str, now_at: datetime) -> None:
         raise ConflictError(message, delivery_id=delivery_id)
 
 
+def retry_every_failed(tx: Tx, now_at: datetime) -> list[str]:
+    """Put every failed delivery back; return their ids."""
+    rows = tx.rows(
+        "UPDATE outbox SET status = 'pending', next_attempt_at = :now, last_error = NULL "
+        "WHERE status = 'failed' RETURNING delivery_id",
+        {"now": now_at},
+    )
+    return sorted(row["delivery_id"] for row in rows)
+
+
 def outbox_states(tx: Tx) -> dict[str, int]:
     """How many deliveries are in which state."""
     rows: list[dict[str, Any]] = tx.rows(

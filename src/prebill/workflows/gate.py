@@ -95,7 +95,7 @@ def gather(history: Path, drafts: Path) -> Gathered:
     own = {frame.name: load(drafts, frame, needed=frame is INVOICES) for frame in _BOTH}
     past = {frame.name: load(history, frame) for frame in _BOTH}
     if own["invoices"].frame.is_empty():
-        message = f"{drafts} holds no readable draft"
+        message = f"{drafts} holds no readable draft{_first_of(own['invoices'].broken)}"
         raise InputError(message, folder=str(drafts))
     joined = {
         frame.name: pl.concat([own[frame.name].frame, past[frame.name].frame]).unique(
@@ -173,6 +173,16 @@ def summary(result: GateResult, aside: Path | None) -> list[str]:
     return lines
 
 
+def _first_of(broken: pl.DataFrame) -> str:
+    """The first broken value of a file, in words."""
+    if broken.is_empty():
+        return ""
+    row = broken.row(0, named=True)
+    return (
+        f": {row['file']} line {row['line']}, {row['column_name']} {row['value']!r}: {row['rule']}"
+    )
+
+
 def write_broken(broken: pl.DataFrame, out: Path) -> Path | None:
     """Write the broken rows next to the result; None where there are none."""
     if broken.is_empty():
@@ -201,24 +211,22 @@ def load_models(folder: Path) -> Models:
     return load_folder(folder)
 
 
-def day_of(text: str | None) -> date | None:
-    """Parse YYYY-MM-DD."""
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        message = f"{text!r} is not a day: write YYYY-MM-DD"
-        raise InputError(message, value=text) from None
-
-
 def write(frame: pl.DataFrame, path: Path) -> None:
-    """Write Parquet, or CSV where the name says so."""
+    """Write Parquet, or CSV where the name says so.
+
+    Raises
+    ------
+    OSError
+        It can't be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".csv":
-        frame.write_csv(path)
-    else:
-        frame.write_parquet(path)
+    try:
+        if path.suffix == ".csv":
+            frame.write_csv(path)
+        else:
+            frame.write_parquet(path)
+    except pl.exceptions.PolarsError as error:  # how polars tells a full disk
+        raise OSError(f"{path}: {str(error).splitlines()[0]}") from error
 
 
 def _unread(own: dict[str, Loaded]) -> pl.DataFrame:

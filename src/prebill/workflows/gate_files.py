@@ -10,8 +10,15 @@ from typing import Final
 
 import polars as pl
 
+from prebill.connectors.files.reader import first_line
+from prebill.core.calendar import END_ON, FIRST_ON
 from prebill.core.errors import InputError
-from prebill.core.money import CURRENCY_EXPONENTS, DECIMAL, DECIMAL_PATTERN
+from prebill.core.money import (
+    CURRENCY_EXPONENTS,
+    DECIMAL,
+    DECIMAL_PATTERN,
+    MAX_AMOUNT_MINOR,
+)
 from prebill.core.schemas import Column, Frame, Kind
 
 #: Between the parts of a key in the quarantine file.
@@ -75,6 +82,8 @@ def _raw(path: Path) -> pl.DataFrame:
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
         if path.suffix == ".csv":
+            with path.open("rb") as file:
+                first_line(path, file)
             return pl.read_csv(
                 path, infer_schema=False, encoding="utf8-lossy", truncate_ragged_lines=True
             )
@@ -136,7 +145,19 @@ def _with_defaults(raw: pl.DataFrame, frame: Frame, file: str) -> tuple[pl.DataF
 
 
 def _parsed(column: Column, dtype: pl.DataType) -> pl.Expr:
-    """Parse one column to its kind; what can't be parsed is null."""
+    """Parse one column to its kind; what can't be parsed, or is beyond all limits, is null."""
+    value = _read(column, dtype)
+    match column.kind:
+        case Kind.MINOR:
+            is_possible = value.abs() < MAX_AMOUNT_MINOR
+        case Kind.DATE | Kind.INSTANT:
+            is_possible = value.cast(pl.Date).is_between(FIRST_ON, END_ON, closed="left")
+        case _:
+            return value
+    return pl.when(is_possible).then(value)
+
+
+def _read(column: Column, dtype: pl.DataType) -> pl.Expr:
     source = pl.col(column.name)
     if dtype == pl.Null():
         return pl.lit(None, dtype=column.dtype)

@@ -158,3 +158,38 @@ def test_row_json_reads_back(dicts: list[dict[str, str]]) -> None:
     texts = row_json(frame)
     assert [json.loads(text) for text in texts] == frame.to_dicts()
     assert rows_of_json(texts, COLUMNS).rows() == frame.rows()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"," * 2_000_000, "is no header"),
+        (b"x" * 10_000_000, "is no header"),
+        (b"a" * 200_000 + b",b\n1,2\n", "end lines with a line feed"),
+        (b"a,b\r1,2\r", "end lines with a line feed"),
+    ],
+)
+def test_line_that_is_no_header_is_told_at_once(tmp_path: Path, content: bytes, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        blocks(tmp_path / "x.csv", content)
+
+
+def test_row_of_ten_megabytes_is_a_row(tmp_path: Path) -> None:
+    long = "n" * 10_000_000
+    (block,) = blocks(tmp_path / "x.csv", f"a,b,c\n1,{long},2\n3,4,5\n")
+    assert block.frame["b"].str.len_bytes().to_list() == [10_000_000, 1]
+
+
+@pytest.mark.parametrize("value", ['{"x":1}', "[1, 2]", "[" * 50 + "]" * 50])
+def test_nested_value_sets_only_its_line_aside(tmp_path: Path, value: str) -> None:
+    content = f'{{"a":"1","b":{value}}}\n{{"a":"2","b":"\\"b\\": ["}}\n{{"a":"3","z":{value}}}\n'
+    found = blocks(tmp_path / "x.ndjson", content)
+    assert aside(found) == [(1, "is_json")]
+    assert rows(found) == [(2, ("2", '"b": [')), (3, ("3", None))]
+
+
+def test_half_a_surrogate_pair_is_no_text(tmp_path: Path) -> None:
+    content = '{"a":"\\ud83d\\ude00"}\n{"a":"\\ud83d"}\n{"a":"\\uDE00\\ud83d"}\n'
+    found = blocks(tmp_path / "x.ndjson", content)
+    assert [line for line, _ in aside(found)] == [2, 3]
+    assert rows(found) == [(1, ("\N{GRINNING FACE}",))]

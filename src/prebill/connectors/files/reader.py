@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import polars as pl
 
@@ -95,7 +95,7 @@ def read_blocks(
 
 def _csv_blocks(path: Path, _: Sequence[str], block_bytes: int) -> Iterator[Block]:
     with path.open("rb") as file:
-        first = file.readline(MAX_HEADER_BYTES + 1)
+        first = first_line(path, file)
         names = _header(path, first)
         rest = _records(path, file, block_bytes)
         line = 2
@@ -106,15 +106,27 @@ def _csv_blocks(path: Path, _: Sequence[str], block_bytes: int) -> Iterator[Bloc
             yield _csv_block(b"", names, line)
 
 
+def first_line(path: Path, file: BinaryIO) -> bytes:
+    """Read the header of a CSV file.
+
+    Raises
+    ------
+    InputError
+        It is so long that it is none: parsers take minutes for a million columns.
+    """
+    first = file.readline(MAX_HEADER_BYTES + 1)
+    if len(first) > MAX_HEADER_BYTES:
+        message = f"{path.name}: the first line is longer than 1 MiB: it is no header"
+        raise InputError(message, file=path.name)
+    return first
+
+
 def _header(path: Path, first: bytes) -> list[str]:
     try:
         text = first.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError as error:
         message = f"{path.name}: the header is not UTF-8: save the file with that encoding"
         raise InputError(message, file=path.name) from error
-    if len(first) > MAX_HEADER_BYTES:
-        message = f"{path.name}: the first line is longer than 1 MiB: it is no header"
-        raise InputError(message, file=path.name)
     try:
         names = [name.strip() for name in next(csv.reader([text]), [])]
     except csv.Error as error:
