@@ -1,5 +1,6 @@
 """Deliver issued documents as JSON files: one file a delivery, written whole or not at all."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -32,12 +33,21 @@ class FilesDelivery:
                     raise PermanentError(message, path=str(path))
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_suffix(f".{os.getpid()}.part")
-            with draft.open("wb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
+            self._write(path, body)
         except OSError as error:
             message = f"the document can't be written to {self._folder}: {error.strerror}"
             raise TransientError(message, path=str(path)) from error
+
+    def _write(self, path: Path, body: bytes) -> None:
+        """Write beside and rename. What a killed process left beside is written over."""
+        part = path.with_suffix(".part")
+        with part.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another one writes it: tried again
+            if path.exists():  # another one wrote it between our look and our lock
+                part.unlink(missing_ok=True)
+                return
+            file.truncate(0)
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(path)
