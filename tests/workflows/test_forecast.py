@@ -103,34 +103,13 @@ def test_workload_counts_drafts_cases_and_missing_invoices(database_url: str, ho
             correction=None,
             actor="tester",
         )
-        tx.insert_rows("engine_drafts", [engine_draft(number) for number in range(2)])
+        tx.insert_rows("engine_drafts", [world.engine_draft(f"E{number}") for number in range(2)])
         held = {**cases[0], "case_id": "gate-1", "kind": "gate", "draft_id": "E0"}
         tx.insert("cases", {**held, "draft_version": "1"})
     more = workload_of(opened, before_at=now)
     assert more is not None
     assert (len(drafts) + 2, 3) == (more.drafts, round(more.cases))
     assert workload_of(opened, before_at=datetime(2020, 1, 1, tzinfo=UTC)) is None
-
-
-def engine_draft(number: int) -> dict[str, object]:
-    """A draft of another engine for October."""
-    return {
-        "draft_id": f"E{number}",
-        "version": "1",
-        "system": "stripe",
-        "sequence": 1,
-        "customer_id": "C1",
-        "currency": "EUR",
-        "issued_on": date(2026, 11, 1),
-        "due_on": date(2026, 11, 15),
-        "period_start_on": date(2026, 10, 1),
-        "total_minor": 1_000,
-        "content_digest": "0",
-        "state": "held",
-        "lines_json": "[]",
-        "entered_at": datetime(2026, 11, 1, tzinfo=UTC),
-        "entered_by": "tester",
-    }
 
 
 def test_later_payments_and_invoices_change_no_cash() -> None:
