@@ -101,6 +101,17 @@ def training() -> None:
     print(_module("tests.benchmarks.training"))
 
 
+def drift() -> None:
+    """False alarms without drift, and how soon planted drifts are found."""
+    print(_module("tests.benchmarks.drift_alarms"))
+
+
+def forecasts() -> None:
+    """Usage, cash and cases against simple forecasts; RECEIVABLES names real invoices."""
+    folder = os.environ.get("RECEIVABLES")
+    print(_module("tests.benchmarks.forecasts", *(["--receivables", folder] if folder else [])))
+
+
 def serving() -> None:
     """Latency of the hook, the queue page and a decision over HTTP."""
     print(_module("tests.benchmarks.serving"))
@@ -126,7 +137,10 @@ def _module(name: str, *arguments: str) -> str:
 
 BENCHMARKS = {
     work.__name__: work
-    for work in (core, scoring, training, detection, company, runs, intake, serving, kills, demo)
+    for work in (
+        *(core, scoring, training, detection, company, drift, forecasts),
+        *(runs, intake, serving, kills, demo),
+    )
 }
 
 

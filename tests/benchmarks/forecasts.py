@@ -16,7 +16,7 @@ import polars as pl
 
 from prebill.core.calendar import add_months
 from prebill.core.forecasts.series import Method, forecast
-from prebill.core.forecasts.usage import expected_usage
+from prebill.core.forecasts.usage import by_day, expected_usage, quantity
 from prebill.core.forecasts.workload import next_cycle
 from prebill.core.scoring.features.payment import receivables
 from prebill.core.scoring.models.payment_risk import fit_payment_risk, training_rows
@@ -84,7 +84,7 @@ def scored(part: pl.DataFrame, name: str) -> str:
 
 def usage_rows(seed: int) -> pl.DataFrame:
     frames = make_company(seed, demo_weeks.CUSTOMERS)[0].frames
-    days = daily(frames["usage_events"], frames["meters"])
+    days = by_day(frames["usage_events"].lazy(), frames["meters"]).collect()
     history = monthly(days)
     parts = []
     for start_on in months(date(2026, 4, 1), PERIOD.start_on):
@@ -101,36 +101,10 @@ def usage_rows(seed: int) -> pl.DataFrame:
 KEYS = ["customer_id", "meter"]
 
 
-def daily(events: pl.DataFrame, meters: pl.DataFrame) -> pl.DataFrame:
-    quantity = pl.col("quantity").cast(pl.Float64)
-    kind = pl.col("aggregation").first()
-    value = (
-        pl.when(kind == "sum")
-        .then(quantity.sum())
-        .when(kind == "count")
-        .then(pl.len().cast(pl.Float64))
-        .when(kind == "max")
-        .then(quantity.max())
-        .otherwise(quantity.sort_by("occurred_at").last())
-    )
-    named = events.join(meters.select("meter", "aggregation"), on="meter")
-    used_on = pl.col("occurred_at").dt.date().alias("used_on")
-    return named.group_by(*KEYS, "aggregation", used_on).agg(value=value)
-
-
 def monthly(days: pl.DataFrame) -> pl.DataFrame:
     """Quantities by month: first months of a customer, mostly parts of one, are left out."""
-    value = pl.col("value")
-    kind = pl.col("aggregation").first()
-    by_kind = (
-        pl.when(kind.is_in(["sum", "count"]))
-        .then(value.sum())
-        .when(kind == "max")
-        .then(value.max())
-        .otherwise(value.sort_by("used_on").last())
-    )
     month = pl.col("used_on").dt.truncate("1mo").alias("month")
-    found = days.group_by(*KEYS, month).agg(value=by_kind)
+    found = days.group_by(*KEYS, month).agg(value=quantity())
     return found.filter(
         (pl.col("month") > pl.col("month").min().over(KEYS))
         | (pl.col("month").min().over(KEYS) == HISTORY_START_ON)

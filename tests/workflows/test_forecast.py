@@ -103,9 +103,12 @@ def test_workload_counts_drafts_cases_and_missing_invoices(database_url: str, ho
             correction=None,
             actor="tester",
         )
+        tx.insert_rows("engine_drafts", [world.engine_draft(f"E{number}") for number in range(2)])
+        held = {**cases[0], "case_id": "gate-1", "kind": "gate", "draft_id": "E0"}
+        tx.insert("cases", {**held, "draft_version": "1"})
     more = workload_of(opened, before_at=now)
     assert more is not None
-    assert 2 == round(more.cases)
+    assert (len(drafts) + 2, 3) == (more.drafts, round(more.cases))
     assert workload_of(opened, before_at=datetime(2020, 1, 1, tzinfo=UTC)) is None
 
 

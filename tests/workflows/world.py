@@ -1,6 +1,6 @@
 """A small installation with a company in it, for tests of workflows."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -109,6 +109,28 @@ def amend(opened: Installation, account: int, **values: object) -> None:
         phase = tx.table_frame("subscription_phases", where).row(0, named=True)
         later = datetime(2026, 11, 2, tzinfo=UTC)
         tx.insert("subscription_phases", {**phase, "recorded_at": later, **values})
+
+
+def engine_draft(draft_id: str, **values: object) -> dict[str, object]:
+    """A row of another engine's draft for the period, held."""
+    return {
+        "draft_id": draft_id,
+        "version": "1",
+        "system": "stripe",
+        "sequence": 1,
+        "customer_id": "C1",
+        "currency": "EUR",
+        "issued_on": date(2026, 11, 1),
+        "due_on": date(2026, 11, 15),
+        "period_start_on": date(2026, 10, 1),
+        "total_minor": 1_000,
+        "content_digest": "0",
+        "state": "held",
+        "lines_json": "[]",
+        "entered_at": datetime(2026, 11, 1, tzinfo=UTC),
+        "entered_by": "tester",
+        **values,
+    }
 
 
 def rows(opened: Installation, statement: str) -> list[dict[str, object]]:

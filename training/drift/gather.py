@@ -98,23 +98,25 @@ def judged_by_runs(opened: "Installation") -> Judgements:
             parts[name].append(rows.with_columns(at_on=pl.lit(as_of_at.date())))
     decisions = pl.concat([_no_decisions(), *parts["decisions"]], how="diagonal")
     features = pl.concat(parts["feature_rows"], how="diagonal") if runs else pl.DataFrame()
-    return Judgements(
-        decisions.drop("customer_id").join(
-            customers, on="invoice_id", how="left", maintain_order="left"
-        ),
-        features,
-    )
+    return Judgements(_with_customers(decisions, customers), features)
 
 
 def judged_by_gate(opened: "Installation") -> Judgements:
     """Read the decisions of the hook; of their features only a digest is kept."""
-    from prebill.store.judgements import GATE_RUN, decisions_of
+    from prebill.store.judgements import GATE_RUN, customers_of_drafts, decisions_of
 
     with opened.store.read() as tx:
         decisions = decisions_of(tx, GATE_RUN)
+        customers = customers_of_drafts(tx)
     dated = decisions.with_columns(at_on=pl.col("decided_at").dt.date()).drop("decided_at")
     whole = pl.concat([_no_decisions(), dated], how="diagonal")
-    return Judgements(whole, pl.DataFrame())
+    return Judgements(_with_customers(whole, customers), pl.DataFrame())
+
+
+def _with_customers(decisions: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
+    return decisions.drop("customer_id").join(
+        customers, on="invoice_id", how="left", maintain_order="left"
+    )
 
 
 def _no_decisions() -> pl.DataFrame:

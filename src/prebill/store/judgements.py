@@ -25,7 +25,8 @@ def runs_in_order(tx: Tx) -> pl.DataFrame:
 def customers_of_drafts(tx: Tx) -> pl.DataFrame:
     """Return ``invoice_id, customer_id``: the draft, under the name that decisions give it."""
     return tx.frame(
-        "SELECT DISTINCT draft_id AS invoice_id, customer_id FROM drafts",
+        "SELECT draft_id AS invoice_id, customer_id FROM drafts "
+        "UNION SELECT draft_id, customer_id FROM engine_drafts",
         {"invoice_id": _TEXT, "customer_id": _TEXT},
     )
 

@@ -10,33 +10,38 @@ _TEXT = pl.String()
 _COUNT = pl.Int64()
 
 
+#: The month of a draft of another engine: of its period, else of its issue.
+_MONTH = "substr(coalesce(g.period_start_on, g.issued_on), 1, 7)"
+
+
 def cycles(tx: Tx, *, before_at: datetime) -> pl.DataFrame:
     """Return ``period, drafts, cases`` of each month, the oldest first.
 
-    Versions of one draft are one draft and one case. A missing invoice is a case of its month.
+    Versions of one draft are one draft and one case. A missing invoice is a case of its month. The
+    drafts of other engines count like our own.
     """
     drafts = tx.frame(
-        "SELECT period, count(DISTINCT draft_id) AS drafts FROM drafts "
-        "WHERE entered_at < :before_at GROUP BY period ORDER BY period",
-        {"period": _TEXT, "drafts": _COUNT},
+        "SELECT period, draft_id FROM drafts WHERE entered_at < :before_at "
+        f"UNION SELECT {_MONTH}, g.draft_id FROM engine_drafts g WHERE g.entered_at < :before_at",
+        {"period": _TEXT, "draft_id": _TEXT},
         {"before_at": before_at},
     )
     cases = tx.frame(
-        "SELECT d.period AS period, count(DISTINCT c.draft_id) AS cases FROM cases c "
+        "SELECT d.period AS period, c.draft_id FROM cases c "
         "JOIN drafts d ON d.draft_id = c.draft_id AND d.version = c.draft_version "
-        "WHERE c.kind = 'draft' AND c.opened_at < :before_at GROUP BY d.period",
-        {"period": _TEXT, "cases": _COUNT},
+        "WHERE c.kind = 'draft' AND c.opened_at < :before_at "
+        f"UNION SELECT {_MONTH}, c.draft_id FROM cases c "
+        "JOIN engine_drafts g ON g.draft_id = c.draft_id AND g.version = c.draft_version "
+        "WHERE c.kind = 'gate' AND c.opened_at < :before_at "
+        "UNION SELECT substr(c.draft_id, 5, 7), c.draft_id FROM cases c "
+        "WHERE c.kind = 'gap' AND c.opened_at < :before_at",
+        {"period": _TEXT, "draft_id": _TEXT},
         {"before_at": before_at},
     )
-    gaps = tx.frame(
-        "SELECT substr(draft_id, 5, 7) AS period, count(*) AS gaps FROM cases "
-        "WHERE kind = 'gap' AND opened_at < :before_at GROUP BY substr(draft_id, 5, 7)",
-        {"period": _TEXT, "gaps": _COUNT},
-        {"before_at": before_at},
-    )
-    joined = drafts.join(cases, on="period", how="left").join(gaps, on="period", how="left")
-    counted = pl.col("cases").fill_null(0) + pl.col("gaps").fill_null(0)
-    return joined.select("period", "drafts", cases=counted).sort("period")
+    counted = cases.group_by("period").agg(cases=pl.len().cast(_COUNT))
+    months = drafts.group_by("period").agg(drafts=pl.len().cast(_COUNT))
+    joined = months.join(counted, on="period", how="left")
+    return joined.with_columns(pl.col("cases").fill_null(0)).sort("period")
 
 
 def verdict_times(tx: Tx, *, before_at: datetime) -> pl.DataFrame:

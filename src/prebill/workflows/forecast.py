@@ -24,8 +24,6 @@ USAGE_DAYS: Final = 58 * 7
 #: Invoices that say how a customer pays and what is billed.
 BOOKS_DAYS: Final = 730
 SEED: Final = 20260101
-#: Aggregations whose quantity of a period follows from that of its days.
-FORECAST: Final = ("sum", "count", "max", "latest")
 
 
 # ── Usage ────────────────────────────────────────────────────────────────────────────────────
@@ -45,30 +43,12 @@ def daily_usage(opened: Installation, first_on: date, end_on: date) -> pl.DataFr
     with opened.store.read() as tx:
         batches = named_batches(tx, "usage_events")
         meters = tx.table_frame("meters", columns=["meter", "aggregation"])
-    meters = meters.filter(pl.col("aggregation").is_in(FORECAST))
-    quantity = pl.col("quantity").cast(pl.Float64)
-    aggregation = pl.col("aggregation").first()
-    value = (
-        pl.when(aggregation == "sum")
-        .then(quantity.sum())
-        .when(aggregation == "count")
-        .then(pl.len().cast(pl.Float64))
-        .when(aggregation == "max")
-        .then(quantity.max())
-        .otherwise(quantity.sort_by("occurred_at", "source", "id").last())
-    )
     parts = [pl.DataFrame(schema=usage.DAYS)]
     start_at = morning_of(first_on)
     while start_at < morning_of(end_on):
         end_at = min(start_at + timedelta(days=30), morning_of(end_on))
         events = opened.lake.scan_between("usage_events", batches, start_at, end_at)
-        parts.append(
-            events.join(meters.lazy(), on="meter")
-            .with_columns(used_on=pl.col("occurred_at").dt.date())
-            .group_by("customer_id", "meter", "aggregation", "used_on")
-            .agg(value=value)
-            .collect()
-        )
+        parts.append(usage.by_day(events, meters).collect())
         start_at = end_at
     return pl.concat(parts)
 

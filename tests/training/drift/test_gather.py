@@ -49,8 +49,9 @@ def test_the_hooks_decisions_are_read_without_features(opened: Installation) -> 
         row = tx.first("SELECT * FROM decisions ORDER BY draft_id LIMIT 1")
         assert row is not None
         tx.insert("decisions", {**row, "draft_id": "THEIRS-1", "run_id": GATE_RUN})
+        tx.insert("engine_drafts", world.engine_draft("THEIRS-1", customer_id="C7"))
     found = judged_by_gate(opened)
-    assert ["THEIRS-1"] == found.decisions["invoice_id"].to_list()
+    assert [("THEIRS-1", "C7")] == found.decisions.select("invoice_id", "customer_id").rows()
     assert row["anomaly_score"] == found.decisions["anomaly_score"][0]
     assert found.feature_rows.is_empty()
     assert "THEIRS-1" not in judged_by_runs(opened).decisions["invoice_id"]

@@ -22,6 +22,8 @@ LEAST_FOR_INTERVAL: Final = 30
 INTERVAL: Final = (0.1, 0.9)
 #: Aggregations whose quantity grows with the days of the period.
 TOTALS: Final = ("sum", "count")
+#: Those that keep a level.
+LEVELS: Final = ("max", "latest")
 _YEAR: Final = timedelta(days=364)
 _BEFORE: Final = timedelta(days=28)
 _WEEK: Final = timedelta(days=7)
@@ -35,6 +37,48 @@ DAYS: Final = pl.Schema(
         "value": pl.Float64(),
     }
 )
+
+
+def by_day(events: pl.LazyFrame, meters: pl.DataFrame) -> pl.LazyFrame:
+    """Sum up usage events by UTC day: ``DAYS``, without meters that days say nothing about.
+
+    Parameters
+    ----------
+    events : pl.LazyFrame
+        ``USAGE_EVENTS``, each id once.
+    meters : pl.DataFrame
+        ``meter, aggregation``. What counts different values in a month does not follow from its
+        days.
+    """
+    known = meters.filter(pl.col("aggregation").is_in([*TOTALS, *LEVELS]))
+    kind, amount = pl.col("aggregation").first(), pl.col("quantity").cast(pl.Float64)
+    value = (
+        pl.when(kind == "sum")
+        .then(amount.sum())
+        .when(kind == "count")
+        .then(pl.len().cast(pl.Float64))
+        .when(kind == "max")
+        .then(amount.max())
+        .otherwise(amount.sort_by("occurred_at", "source", "id").last())
+    )
+    return (
+        events.join(known.select("meter", "aggregation").lazy(), on="meter")
+        .with_columns(used_on=pl.col("occurred_at").dt.date())
+        .group_by("customer_id", "meter", "aggregation", "used_on")
+        .agg(value=value)
+    )
+
+
+def quantity() -> pl.Expr:
+    """The quantity of a group of ``DAYS`` of one customer and meter, by its aggregation."""
+    kind, value = pl.col("aggregation").first(), pl.col("value")
+    return (
+        pl.when(kind.is_in(TOTALS))
+        .then(value.sum())
+        .when(kind == "max")
+        .then(value.max())
+        .otherwise(value.sort_by("used_on").last())
+    )
 
 
 def expected_usage(
@@ -102,15 +146,7 @@ def _weekly(known: pl.DataFrame, as_of_on: date) -> pl.DataFrame:
     age = (pl.lit(as_of_on) - pl.col("used_on")).dt.total_days() - 1
     recent = known.with_columns(week=-(age // 7)).filter(pl.col("week") > -WEEKS)
     keys = ["customer_id", "meter", "aggregation"]
-    value = pl.col("value")
-    by_aggregation = (
-        pl.when(pl.col("aggregation").is_in(TOTALS).first())
-        .then(value.sum())
-        .when((pl.col("aggregation") == "max").first())
-        .then(value.max())
-        .otherwise(value.sort_by("used_on").last())
-    )
-    used = recent.group_by(*keys, "week").agg(value=by_aggregation)
+    used = recent.group_by(*keys, "week").agg(value=quantity())
     spans = used.group_by(keys).agg(first=pl.col("week").min(), last=pl.col("week").max())
     going = spans.filter(pl.col("last") > -ENDED_WEEKS).with_columns(
         series=pl.concat_str("customer_id", "meter", separator="\x1f"),
@@ -155,14 +191,7 @@ def _seasons(known: pl.DataFrame, as_of_on: date, start_on: date, end_on: date) 
 def _actual(known: pl.DataFrame, start_on: date, end_on: date) -> pl.DataFrame:
     """What a past period measured: ``customer_id, meter, actual``."""
     inside = known.filter(pl.col("used_on").is_between(start_on, end_on, closed="left"))
-    value = pl.col("value")
-    return inside.group_by("customer_id", "meter").agg(
-        actual=pl.when(pl.col("aggregation").is_in(TOTALS).first())
-        .then(value.sum())
-        .when((pl.col("aggregation") == "max").first())
-        .then(value.max())
-        .otherwise(value.sort_by("used_on").last())
-    )
+    return inside.group_by("customer_id", "meter").agg(actual=quantity())
 
 
 def _with_intervals(
