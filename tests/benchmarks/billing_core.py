@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import polars as pl
 
-from prebill.core.billing.invoicing import bill, contract_inputs, windows
+from prebill.core.billing.contracts import contract_inputs
+from prebill.core.billing.invoicing import bill, windows
 from prebill.core.billing.metering import dedupe, meter_usage, usage_days
 from prebill.core.calendar import month_period
 from tests.benchmarks import company

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from prebill.contracts import load_catalog
-from prebill.core.billing.invoicing import bill, contract_inputs, windows
+from prebill.core.billing.contracts import contract_inputs
+from prebill.core.billing.invoicing import bill, windows
 from prebill.core.billing.metering import meter_usage
 from prebill.core.errors import InputError
 from prebill.core.schemas import INBOUND

@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from prebill.core.billing.invoicing import Billed, BillingInputs, bill, windows
+from prebill.core.billing.inputs import BillingInputs
+from prebill.core.billing.invoicing import Billed, bill, windows
 from prebill.core.billing.metering import meter_usage
 from prebill.core.billing.tax_rates import bundled_tax_rates
 from prebill.core.calendar import Period, start_of_day_at

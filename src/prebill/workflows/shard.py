@@ -12,9 +12,10 @@ import polars as pl
 
 from prebill.bootstrap import Judges
 from prebill.core.accounting import journal
+from prebill.core.billing.contracts import Agreed, agreed
 from prebill.core.billing.dedupe import conflict_findings
 from prebill.core.billing.finality import finality, late_findings
-from prebill.core.billing.inputs import BillingInputs, contract_inputs
+from prebill.core.billing.inputs import BillingInputs
 from prebill.core.billing.invoicing import Billed, bill, unbilled_terms, windows
 from prebill.core.billing.metering import Metered, dedupe, meter_usage, usage_days
 from prebill.core.calendar import Period, date_in_zone
@@ -91,10 +92,11 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
     """
     deduped = dedupe(inputs.events)
     once = deduped.events
-    metered = _meter(inputs, once)
+    signed = agreed(inputs.billing, inputs.contract_terms, inputs.corrections.quantities)
+    metered = _meter(inputs, signed, once)
     days = pl.concat([inputs.earlier_days, usage_days(once)])
     lap("meter")
-    billed, expected = _price(inputs, metered)
+    billed, expected = _price(inputs, signed, metered)
     clashing = conflict_findings(deduped, billed.drafts, billed.lines)
     billed = replace(billed, findings=pl.concat([billed.findings, clashing]))
     lap("price")
@@ -133,18 +135,16 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
     )
 
 
-def _meter(inputs: ShardInputs, events: pl.DataFrame) -> Metered:
+def _meter(inputs: ShardInputs, signed: Agreed, events: pl.DataFrame) -> Metered:
     """Quantities of what is billed and of what the contracts say, in one pass over the events."""
-    agreed = contract_inputs(inputs.billing, inputs.contract_terms)
-    asked = pl.concat([windows(inputs.billing, inputs.period), windows(agreed, inputs.period)])
+    asked = pl.concat([windows(inputs.billing, inputs.period), signed.windows(inputs.period)])
     return meter_usage(events, inputs.billing.meters, asked)
 
 
-def _price(inputs: ShardInputs, metered: Metered) -> tuple[Billed, Billed]:
+def _price(inputs: ShardInputs, signed: Agreed, metered: Metered) -> tuple[Billed, Billed]:
     corrected = with_quantities(metered.quantities, inputs.corrections)
     billed = bill(inputs.billing, corrected, inputs.period)
-    agreed = contract_inputs(inputs.billing, inputs.contract_terms)
-    expected = bill(agreed, corrected, inputs.period)
+    expected = signed.bill(billed, corrected, inputs.period)
     return with_one_off_lines(billed, inputs.corrections), expected
 
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from prebill.core.billing.invoicing import bill, contract_inputs, unbilled_terms, windows
+from prebill.core.billing.contracts import contract_inputs
+from prebill.core.billing.invoicing import bill, unbilled_terms, windows
 from prebill.core.billing.metering import meter_usage
 from prebill.core.errors import SchemaError
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, FINDINGS, QUANTITIES, SKIPS

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prebill.core.billing.contracts import contract_inputs
 from prebill.core.billing.dedupe import conflict_findings
-from prebill.core.billing.invoicing import contract_inputs, windows
+from prebill.core.billing.invoicing import windows
 from prebill.core.billing.metering import dedupe, meter_usage, usage_days
 from tests.core.billing import builders
 from tests.core.billing.builders import OCTOBER, Row

@@ -1,10 +1,10 @@
 """What billing is given: reference frames as they were known when the run started.
 
-Not here: the rules. :func:`contract_inputs` swaps what billing was told for what was signed, so
-that the same functions price both.
+Not here: the rules. ``contracts.py`` swaps what billing was told for what was signed, so that the
+same functions price both.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Final
 
 import polars as pl
@@ -92,31 +92,3 @@ def latest_versions(frame: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
     if frame.select(business_key).n_unique() == frame.height:
         return frame
     return frame.sort("recorded_at").unique(business_key, keep="last", maintain_order=True)
-
-
-def contract_inputs(inputs: BillingInputs, contract_terms: pl.DataFrame) -> BillingInputs:
-    """Make inputs that bill what the signed contracts say instead of the subscriptions.
-
-    Parameters
-    ----------
-    inputs : BillingInputs
-        Inputs of the run.
-    contract_terms : pl.DataFrame, CONTRACT_TERMS
-        Lines of the contracts as the CRM holds them.
-
-    Returns
-    -------
-    BillingInputs
-        One subscription a contract, ``subscription_id`` = ``contract_id``, with the terms as its
-        phases (``phase_id`` = ``term_id``). ``bill`` on it gives the *expected* lines.
-    """
-    subscriptions = inputs.contracts.select(
-        "contract_id",
-        "customer_id",
-        "recorded_at",
-        subscription_id="contract_id",
-        started_on="starts_on",
-        ended_on="ends_on",
-    )
-    phases = contract_terms.rename({"contract_id": "subscription_id", "term_id": "phase_id"})
-    return replace(inputs, subscriptions=subscriptions, phases=phases)

@@ -15,15 +15,13 @@ import polars as pl
 from prebill.core.billing.checks import without_floats
 from prebill.core.billing.drafts import document_lines, drafts_of, one_currency_a_draft
 from prebill.core.billing.findings import billing_findings
-from prebill.core.billing.inputs import BillingInputs, contract_inputs
+from prebill.core.billing.inputs import BillingInputs
 from prebill.core.billing.pricing import price
 from prebill.core.billing.segments import named_skips, segments, windows_of
 from prebill.core.billing.tax import taxed
 from prebill.core.billing.terms import EVERY_CHARGE
 from prebill.core.calendar import Period
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, SKIPS
-
-__all__ = ["Billed", "BillingInputs", "bill", "contract_inputs", "unbilled_terms", "windows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ def unbilled_terms(expected: Billed, billed: Billed) -> pl.DataFrame:
     Parameters
     ----------
     expected : Billed
-        From :func:`bill` on :func:`contract_inputs`.
+        What the contracts price to; see ``contracts.py``.
     billed : Billed
         From :func:`bill` on the subscriptions.
 

@@ -80,7 +80,7 @@ def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame
     daily = _daily(usage_days.filter(pl.col("used_on") >= first_on))
     spans = windows.select("customer_id", "window_start_on", "window_end_on").unique()
     placed = (
-        daily.sort("used_on")
+        daily.sort("customer_id", "meter", "used_on")
         .join_asof(
             spans.sort("window_start_on", "window_end_on"),
             left_on="used_on",
@@ -92,7 +92,7 @@ def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame
         .filter(pl.col("used_on") < pl.col("window_end_on"))
     )
     key = ["customer_id", "meter", "window_start_on", "window_end_on"]
-    found = placed.group_by(key).agg(*_statistics())
+    found = placed.with_columns(gap=_gap(key[:3])).group_by(key).agg(*_statistics())
     since = daily.group_by("customer_id", "meter").agg(since_on=pl.col("used_on").min())
     pairs = windows.join(since, on="customer_id").filter(
         pl.col("since_on") < pl.col("window_end_on")
@@ -215,6 +215,13 @@ def _daily(usage_days: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([single, merged])
 
 
+def _gap(key: list[str]) -> pl.Expr:
+    """Silent days since the row before, null in the first row of a window; of sorted rows."""
+    is_same = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in key)
+    silent = (pl.col("used_on") - pl.col("used_on").shift()).dt.total_days() - 1
+    return pl.when(is_same).then(silent)
+
+
 def _statistics() -> list[pl.Expr]:
     quantity = pl.col("quantity")
     gross = quantity.sum().clip(1e-12)
@@ -227,10 +234,10 @@ def _statistics() -> list[pl.Expr]:
         (quantity.std() / quantity.mean().clip(1e-12)).alias("variation"),
         (quantity.max().clip(1e-12) / quantity.median().clip(1e-12)).log().alias("peak"),
         (pl.col("largest_quantity").max() / gross).alias("largest_share"),
-        pl.col("used_on").sort_by("quantity").last().alias("peak_on"),
+        pl.col("used_on").get(quantity.arg_max()).alias("peak_on"),
         pl.col("used_on").min().alias("first_used_on"),
         pl.col("used_on").max().alias("last_used_on"),
-        (pl.col("used_on").sort().diff().max().dt.total_days() - 1).alias("inner_gap"),
+        pl.col("gap").max().alias("inner_gap"),
     ]
 
 
