@@ -70,23 +70,19 @@ class CompanyFacts:
 
 def company_facts(opened: Installation, run: Run, members: list[list[str]]) -> CompanyFacts:
     """Read the facts of a run once and deal them out to its shards."""
-    numbers = pl.DataFrame(
-        {
-            "customer_id": [customer for own in members for customer in own],
-            "shard": [number for number, own in enumerate(members) for _ in own],
-        },
-        schema={"customer_id": pl.String(), "shard": pl.Int64()},
-    )
-    facts = read_facts(opened, run, numbers.select("customer_id"))
+    everybody = [customer for own in members for customer in own]
+    wanted = pl.DataFrame({"customer_id": everybody}, schema={"customer_id": pl.String()})
+    facts = read_facts(opened, run, wanted)
     with opened.store.read() as tx:
-        past = _reference(tx, run, numbers["customer_id"].to_list(), facts)
-    owners = facts.invoices.select("invoice_id", "customer_id")
+        past = _reference(tx, run, everybody, facts)
+    shard = _shard_of([own[0] for own in members if own])
+    owners = facts.invoices.select("invoice_id", shard=shard)
     frames, empty = _frames(facts), [frame.clear() for frame in _frames(facts)]
     late = facts.late_sources
     del facts  # each frame is let go of once it is dealt out: together they are gigabytes
     dealt = []
     while frames:
-        dealt.append(_dealt(frames.pop(0), numbers, owners))
+        dealt.append(_dealt(frames.pop(0), shard, owners))
     names = [column.name for column in fields(Facts)]
     by_shard = [
         Facts(
@@ -141,14 +137,18 @@ def _frames(facts: Facts) -> list[pl.DataFrame]:
     return [*first, facts.invoice_lines, facts.payments, facts.credit_notes]
 
 
-def _dealt(
-    frame: pl.DataFrame, numbers: pl.DataFrame, owners: pl.DataFrame
-) -> dict[int, pl.DataFrame]:
+def _shard_of(firsts: list[str]) -> pl.Expr:
+    """The shard of a customer: each shard has the customers from its first to the next one's."""
+    is_later = [(pl.col("customer_id") >= first).cast(pl.Int64) for first in firsts[1:]]
+    return pl.sum_horizontal(pl.lit(0, dtype=pl.Int64), *is_later)
+
+
+def _dealt(frame: pl.DataFrame, shard: pl.Expr, owners: pl.DataFrame) -> dict[int, pl.DataFrame]:
     """Parts of a frame by shard; rows of invoices go to the shard of the invoice's customer."""
-    columns = frame.columns
-    if "customer_id" not in columns:
-        frame = frame.join(owners, on="invoice_id")
-    placed = frame.join(numbers, on="customer_id", how="inner").select("shard", *columns)
+    if "customer_id" in frame.columns:
+        placed = frame.with_columns(shard=shard)
+    else:
+        placed = frame.join(owners, on="invoice_id")
     parts = placed.partition_by("shard", as_dict=True, include_key=False)
     return {int(key[0]): part for key, part in parts.items()}
 

@@ -13,9 +13,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -38,6 +38,8 @@ APPLICATION_VERSION: Final = "prebill-workflows-1"
 APPLICATION: Final = "prebill"
 RUNS: Final = "runs"
 SHARDS: Final = "shards"
+#: One is computed while another is stored: a tenth faster on two cores.
+SHARDS_AT_ONCE: Final = 2
 
 HEARTBEAT_SECONDS: Final = 5.0
 LOCK_PAUSE_SECONDS: Final = 0.5
@@ -73,6 +75,8 @@ class _Process:
     failure: StorageError | None = None
     #: Since when a step has been waiting for a lock (monotonic seconds).
     locked_since: float | None = None
+    #: Held by the step that writes, where the database has one writer.
+    writing: threading.Lock = field(default_factory=threading.Lock)
 
 
 _process = _Process()
@@ -99,9 +103,11 @@ def in_step_transaction(
             return work(Tx.inside(datasource.sql_session()), *args, **kwargs)
 
     options: DatasourceOptions = {"name": work.__name__, "isolation_level": "READ COMMITTED"}
+    turn: AbstractContextManager[object] = nullcontext()
     if installation().store.is_sqlite:
         options["isolation_level"] = "SERIALIZABLE"  # the only level there; see store/engine.py
-    with interruptible():
+        turn = _process.writing
+    with interruptible(), turn:
         result = datasource.run_tx_step(options, body)
     _process.locked_since = None
     return result
@@ -190,7 +196,7 @@ def _datasource(store: Store) -> SQLAlchemyDatasource:
 class Worker:
     """Runs workflows of an installation until stopped. One per process."""
 
-    def __init__(self, served: Installation, *, shards_at_once: int = 1) -> None:
+    def __init__(self, served: Installation, *, shards_at_once: int = SHARDS_AT_ONCE) -> None:
         self.installation = served
         #: The host and process in the id tell a dead neighbour at once, without waiting.
         self.worker_id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
