@@ -10,10 +10,11 @@ own beside ours, because one file has one writer at a time (200 steps of 2,000 r
 import os
 import secrets
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -159,6 +160,11 @@ def prepare(store: Store) -> None:
     """Create or migrate the tables of DBOS; done by `prebill init` and by every worker."""
     url = system_database_url(store)
     DBOS.migrate(url)
+    if (
+        store.is_sqlite
+    ):  # stays with the file; DBOS would write a journal beside each of its commits
+        with closing(sqlite3.connect(f"{store.url.database}-workflows")) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
     SQLAlchemyDatasource.migrate(store.url.render_as_string(hide_password=False))
 
 
