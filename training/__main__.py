@@ -15,8 +15,7 @@ from prebill.core.policy.model import Policy
 from prebill.core.scoring.backtest import backtest
 from prebill.settings import Settings
 from training import backtest as months
-from training import evaluate, specification
-from training.baselines import lightgbm_default, own_past
+from training import payment_quality, specification
 from training.dataset import Dataset, from_folder, from_home
 from training.drift import command as drift
 from training.export import export
@@ -145,21 +144,10 @@ def _print_verdict(found: Verdict, spec: Specification) -> None:
 
 
 def _evaluate(given: argparse.Namespace) -> int:
-    """Print the table of payment risk over the latest months with known outcomes."""
-    dataset = _dataset(given)
-    spec = _specification(given, "payment_risk")
-    measured = evaluate.measured(
-        dataset,
-        spec,
-        cuts=given.cuts,
-        baselines={
-            "own past rate, last-10 median": lambda _, later: own_past(later),
-            "LightGBM default, same features": lambda rows, later: lightgbm_default(
-                rows, later, spec.seed
-            ),
-        },
+    """Print the tables of payment risk over the latest months with known outcomes."""
+    payment_quality.report(
+        _dataset(given), _specification(given, "payment_risk"), given.cuts, print
     )
-    print(evaluate.table(measured))
     return 0
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from prebill.bundles import Bundle
 from prebill.core.errors import InputError
 from prebill.core.scoring.comparison import interval
-from prebill.core.scoring.features.payment import COLUMNS, FEATURES
+from prebill.core.scoring.features.payment import DECLARED
 from prebill.core.scoring.models.payment_risk import (
     PaymentRisk,
     PaymentSpec,
@@ -64,12 +64,15 @@ class PaymentLater:
 
     def _measured(self, model: PaymentRisk) -> Tested:
         """Figures, calibration beside what chance explains, and the Brier loss of each row."""
-        said = predicted(model, self.later.features)
+        said = predicted(model, self.later.features, self.later)
         chance, late = said["p_late"].to_numpy(), self.later.is_late
         found = figures(said, self.later)
         cluster = pl.concat_str("customer_id", pl.col("due_on").cast(pl.String))
         found["ece_if_perfect"] = error_if_perfect(
-            chance, self.later.rows.select(cluster.alias("cluster"))["cluster"], seed=self.seed
+            chance,
+            late,
+            self.later.rows.select(cluster.alias("cluster"))["cluster"],
+            seed=self.seed,
         )
         at_stake = self.later.rows.select(
             "currency",
@@ -157,6 +160,6 @@ def _reliability(chance: Floats, late: Floats, customers: pl.Series, seed: int) 
     return pl.DataFrame(found, schema=CALIBRATION)
 
 
-_MEANINGS: Final = {name: FEATURES.get(name, "of the customer's own past") for name in COLUMNS}
+_MEANINGS: Final = {name: feature.meaning for name, feature in DECLARED.items()}
 
 PAYMENT_RISK: Final = Recipe("payment_risk", _MEANINGS, rows, prepare, fit)

@@ -29,13 +29,17 @@ def test_file_states_every_parameter_and_agrees_with_the_code() -> None:
 
 
 def test_overrides_keep_the_type() -> None:
-    read = specification.read(MODELS, "payment_risk", ["fit.hazard_rounds=7", "fit.l2=3", "seed=9"])
+    read = specification.read(
+        MODELS, "payment_risk", ["fit.hazard_rounds=7", "fit.binary_l2=3", "seed=9"]
+    )
     assert read.payment().hazard_rounds == 7
-    assert read.payment().l2 == 3.0
+    assert read.payment().binary_l2 == 3.0
     assert read.seed == 9
 
 
-@pytest.mark.parametrize("override", ["fit.depth=3", "seed", "nowhere.seed=1", "fit.l2=much"])
+@pytest.mark.parametrize(
+    "override", ["fit.depth=3", "seed", "nowhere.seed=1", "fit.binary_l2=much"]
+)
 def test_wrong_overrides_are_refused(override: str) -> None:
     with pytest.raises(InputError, match="--set"):
         specification.read(MODELS, "payment_risk", [override])

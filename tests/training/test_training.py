@@ -238,8 +238,11 @@ def test_evaluate_prints_a_table(
     arguments = ["evaluate", "--data", str(folder), "--cuts", "1"]
     assert main([*arguments, *(f"--set={one}" for one in QUICK)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("| model | AUROC | AP | Brier |")
-    assert "payment risk (small), as one batch" in printed
+    assert "| model | AUROC | AP | Brier |" in printed
+    assert "as one batch" in printed
+    assert "| CatBoost default" in printed
+    assert "| payment risk less | AUROC | Brier | MAE days |" in printed
+    assert "| slice | rows | late |" in printed
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not here")

@@ -16,6 +16,7 @@ from prebill.core.policy.model import Policy
 from prebill.core.schemas.inbound import (
     CREDIT_NOTES,
     CUSTOMERS,
+    DISPUTES,
     INVOICE_LINES,
     INVOICES,
     PAYMENTS,
@@ -101,7 +102,7 @@ def gather(history: Path, drafts: Path) -> Gathered:
         frame.name: pl.concat([own[frame.name].frame, past[frame.name].frame]).unique(
             frame.key, keep="first", maintain_order=True
         )
-        for frame in (CUSTOMERS, PAYMENTS, CREDIT_NOTES, USAGE_EVENTS)
+        for frame in (CUSTOMERS, PAYMENTS, CREDIT_NOTES, DISPUTES, USAGE_EVENTS)
     }
     inputs = ScoringInputs(
         history=Books(past["invoices"].frame, past["invoice_lines"].frame),
@@ -109,6 +110,7 @@ def gather(history: Path, drafts: Path) -> Gathered:
         customers=joined["customers"],
         payments=joined["payments"],
         credit_notes=joined["credit_notes"],
+        disputes=joined["disputes"],
         usage_days=usage_days(joined["usage_events"]),
     )
     broken = [
@@ -281,4 +283,4 @@ def _left_out(own: dict[str, Loaded], past: dict[str, Loaded]) -> list[str]:
     return notes
 
 
-_BOTH: Final = (CUSTOMERS, INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES, USAGE_EVENTS)
+_BOTH: Final = (CUSTOMERS, INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES, DISPUTES, USAGE_EVENTS)

@@ -18,6 +18,9 @@ from prebill.core.policy.rules.base import number, text, texts
 _TOP: Final = {"version", "name", "prior", "costs", "rules", "failures", "routes", "sla_hours"}
 _PRIOR: Final = {"error", "tail_exponent"}
 _COSTS: Final = {"over", "under", "review_minutes"}
+#: Sections that a policy may leave out.
+_OPTIONAL: Final = {"payment_risk"}
+_PAYMENT_RISK: Final = {"natural_persons"}
 _VERSION: Final = 1
 
 
@@ -37,6 +40,7 @@ class Policy:
     routes: dict[str, list[str]]
     default_queue: str
     sla_hours: dict[str, float]
+    judges_persons: bool
 
     @classmethod
     def parse(cls, content: str) -> "Policy":
@@ -64,6 +68,7 @@ class Policy:
             routes=routes,
             default_queue=default_queue,
             sla_hours=_sla_hours(document),
+            judges_persons=_judges_persons(document),
         )
 
     @classmethod
@@ -91,7 +96,7 @@ def _document(content: str) -> dict[str, object]:
     if not isinstance(document, dict):
         message = "policy must be a mapping with version, name, prior, costs, rules"
         raise PolicyError(message)
-    _refuse_unknown(document, _TOP, "policy")
+    _refuse_unknown(document, _TOP | (_OPTIONAL & set(document)), "policy")
     if document.get("version") != _VERSION:
         message = f"policy version must be {_VERSION}, not {document.get('version')!r}"
         raise PolicyError(message)
@@ -174,6 +179,16 @@ def _routes(document: Mapping[str, object]) -> tuple[dict[str, list[str]], str]:
     default_queue = text(section, "default", "routes")
     queues = [name for name in section if name != "default"]
     return {name: texts(section, name, "routes") for name in queues}, default_queue
+
+
+def _judges_persons(document: Mapping[str, object]) -> bool:
+    if "payment_risk" not in document:
+        return True
+    said = _section(document, "payment_risk", _PAYMENT_RISK)["natural_persons"]
+    if said not in ("allowed", "forbidden"):
+        message = f"payment_risk.natural_persons must be allowed or forbidden, not {said!r}"
+        raise PolicyError(message)
+    return said == "allowed"
 
 
 def _sla_hours(document: Mapping[str, object]) -> dict[str, float]:

@@ -42,6 +42,10 @@ class Terms(Protocol):
         """Minutes a reviewer needs for a draft."""
 
     @property
+    def judges_persons(self) -> bool:
+        """Whether payment risk may be used for natural persons."""
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the canonical policy."""
 

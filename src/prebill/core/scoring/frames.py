@@ -14,6 +14,7 @@ import polars as pl
 from prebill.core.schemas.inbound import (
     CREDIT_NOTES,
     CUSTOMERS,
+    DISPUTES,
     INVOICE_LINES,
     INVOICES,
     PAYMENTS,
@@ -76,6 +77,7 @@ class ScoringInputs:
     customers: pl.DataFrame = field(default_factory=CUSTOMERS.empty)
     payments: pl.DataFrame = field(default_factory=PAYMENTS.empty)
     credit_notes: pl.DataFrame = field(default_factory=CREDIT_NOTES.empty)
+    disputes: pl.DataFrame = field(default_factory=DISPUTES.empty)
     usage_days: pl.DataFrame = field(default_factory=USAGE_DAYS.empty)
     agreements: Agreements | None = None
     as_of_on: date | None = None
@@ -100,8 +102,8 @@ def settle(inputs: ScoringInputs) -> ScoringInputs:
     Returns
     -------
     ScoringInputs
-        History without drafts and without invoices of the last draft's day or later; no payment
-        or credit of a draft; usage up to the last draft's day. Frames are conformed and sorted.
+        History without drafts and without invoices of the last draft's day or later; no payment,
+        credit or dispute of a draft; usage up to the last draft's day. Conformed and sorted.
     """
     drafts = INVOICES.conform(inputs.drafts.invoices).sort("issued_on", "invoice_id")
     last_on: date | None = drafts["issued_on"].max()  # type: ignore[assignment]
@@ -109,11 +111,13 @@ def settle(inputs: ScoringInputs) -> ScoringInputs:
     history = INVOICES.conform(inputs.history.invoices).join(ids, on="invoice_id", how="anti")
     payments = PAYMENTS.conform(inputs.payments)
     credited = CREDIT_NOTES.conform(inputs.credit_notes)
+    disputed = DISPUTES.conform(inputs.disputes)
     usage = USAGE_DAYS.conform(inputs.usage_days)
     if last_on is not None:
         history = history.filter(pl.col("issued_on") < last_on)
         payments = payments.filter(pl.col("paid_on") < last_on)
         credited = credited.filter(pl.col("issued_on") < last_on)
+        disputed = disputed.filter(pl.col("opened_on") < last_on)
         usage = usage.filter(pl.col("used_on") <= last_on)
     lines = INVOICE_LINES.conform(inputs.history.lines).join(
         history.select("invoice_id"), on="invoice_id", how="semi"
@@ -125,6 +129,7 @@ def settle(inputs: ScoringInputs) -> ScoringInputs:
         customers=CUSTOMERS.conform(inputs.customers),
         payments=payments.join(ids, on="invoice_id", how="anti"),
         credit_notes=credited.join(ids, on="invoice_id", how="anti"),
+        disputes=disputed.join(ids, on="invoice_id", how="anti"),
         usage_days=usage,
         agreements=inputs.agreements,
         as_of_on=inputs.as_of_on,

@@ -1,6 +1,7 @@
 """Payment figures of drafts: the fitted model's, else own rates pulled to a stated prior."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 
@@ -11,17 +12,26 @@ from prebill.core.scoring.models import Models, PaymentRisk
 from prebill.core.scoring.models.payment_spec import Rung
 from prebill.core.scoring.models.prior import predict_prior
 
+#: What stands for the model's digest where no model answered.
+NO_MODEL: Final = "rule"
+NOT_FOR_PERSONS: Final = "prior (natural person)"
+
 
 @dataclass(frozen=True, slots=True)
 class PaymentFigures:
-    """``figures``: one row a draft, never null; ``notes``: what could not be used."""
+    """``figures``: one row a draft, never null; ``notes``: what could not be used.
+
+    ``figures["is_person"]``: the model was not asked, because it may not judge natural persons.
+    """
 
     figures: pl.DataFrame
     versions: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
-def payment_figures(inputs: ScoringInputs, models: Models) -> PaymentFigures:
+def payment_figures(
+    inputs: ScoringInputs, models: Models, *, judges_persons: bool = True
+) -> PaymentFigures:
     """Say when drafts will be paid.
 
     Parameters
@@ -30,27 +40,57 @@ def payment_figures(inputs: ScoringInputs, models: Models) -> PaymentFigures:
         Settled by the as-of rule.
     models : Models
         Without payment risk, the customer's own distribution pulled to a prior answers.
+    judges_persons : bool
+        False: natural persons get the stated prior, whatever is known of them.
 
     Returns
     -------
     PaymentFigures
-        ``figures`` has ``invoice_id, p_late, days_late_p10, _p50, _p90, p_never``.
+        ``figures`` has ``invoice_id, p_late, days_late_p10, _p50, _p90, p_never, is_person``.
     """
     drafts = inputs.drafts.invoices
+    persons = _of_persons(inputs) if not judges_persons else drafts.clear()
+    asked = drafts.join(persons, on="invoice_id", how="anti", maintain_order="left")
+    risk = models.payment_risk or PaymentRisk(Rung.PRIOR, 0.0)
+    versions, notes = {"payment_rung": risk.rung.value}, []
+    if models.payment_risk is None:
+        versions["payment_risk"] = NO_MODEL
+    if not persons.is_empty():
+        notes.append(
+            f"payment risk may not judge natural persons: {persons.height:,} drafts of customers "
+            "without is_business and tax id have a stated prior"
+        )
     try:
-        risk = models.payment_risk or PaymentRisk(Rung.PRIOR, 0.0)
-        figures = risk.predict(_features(inputs))
+        figures = risk.predict(_features(inputs, asked))
     except Exception as error:
-        note = f"payment model failed, a stated prior answers: {type(error).__name__}: {error}"
-        return PaymentFigures(predict_prior(drafts), {"payment_risk": "rule"}, [note])
-    versions = {} if models.payment_risk else {"payment_risk": "rule"}
-    return PaymentFigures(figures, versions)
+        notes.append(
+            f"payment model failed, a stated prior answers: {type(error).__name__}: {error}"
+        )
+        figures, versions = predict_prior(asked), {"payment_risk": NO_MODEL}
+    both = pl.concat(
+        [
+            figures.with_columns(is_person=pl.lit(value=False)),
+            predict_prior(persons).with_columns(is_person=pl.lit(value=True)),
+        ]
+    )
+    ordered = drafts.select("invoice_id").join(
+        both, on="invoice_id", how="left", maintain_order="left"
+    )
+    return PaymentFigures(ordered, versions, notes)
 
 
-def _features(inputs: ScoringInputs) -> pl.DataFrame:
-    """Features of the drafts; without any payment nothing is known of past outcomes."""
+def _of_persons(inputs: ScoringInputs) -> pl.DataFrame:
+    """Drafts of customers who are not said to be a business and have no tax id."""
+    businesses = inputs.customers.filter(
+        pl.col("is_business").fill_null(pl.col("tax_id").is_not_null())
+    )
+    return inputs.drafts.invoices.join(businesses, on="customer_id", how="anti")
+
+
+def _features(inputs: ScoringInputs, asked: pl.DataFrame) -> pl.DataFrame:
+    """Features of drafts; without any payment nothing is known of past outcomes."""
     drafts, history = inputs.drafts.invoices, inputs.history.invoices
     if inputs.payments.is_empty() and inputs.credit_notes.is_empty():
         history = history.clear()
     known = receivables(history, inputs.payments, inputs.credit_notes, drafts)
-    return payment.features(drafts, payment.profile(known, drafts))
+    return payment.features(asked, payment.profile(known, asked, inputs.disputes))

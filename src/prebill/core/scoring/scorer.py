@@ -21,11 +21,12 @@ from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms
-from prebill.core.scoring.payments import payment_figures
+from prebill.core.scoring.payments import NOT_FOR_PERSONS, payment_figures
 from prebill.core.scoring.profiles import Everybody
 from prebill.core.scoring.scene import FEATURES, scene_of, with_forest
 from prebill.core.scoring.tails import Learning
 
+_NOT_ASKED = {"payment_risk": NOT_FOR_PERSONS}
 #: What a detector that failed says; the policy's failure matrix names the action.
 _FAILED = "the judge {} could not judge this draft: {}"
 
@@ -109,7 +110,7 @@ def score_scene(
         .join(anomalies, on="invoice_id", how="left", maintain_order="left")
         .with_columns(p_error=error_probability(pl.col("anomaly_score"), policy))
     )
-    payment = payment_figures(scene.inputs, models)
+    payment = payment_figures(scene.inputs, models, judges_persons=policy.judges_persons)
     drafts = drafts.join(payment.figures, on="invoice_id", how="left", maintain_order="left")
     scores = with_money(drafts, findings, policy).with_columns(
         p_error_basis=pl.lit("prior"), confidence=confidence(pl.col("known"))
@@ -143,7 +144,9 @@ def _decisions(
         .join(reasons_json(findings), on="invoice_id", how="left", maintain_order="left")
         .with_columns(
             pl.col("reasons").fill_null("[]"),
-            model_versions=pl.lit(json.dumps(named, sort_keys=True)),
+            model_versions=pl.when("is_person")
+            .then(pl.lit(json.dumps({**named, **_NOT_ASKED}, sort_keys=True)))
+            .otherwise(pl.lit(json.dumps(named, sort_keys=True))),
             policy_hash=pl.lit(policy.digest),
         )
     )

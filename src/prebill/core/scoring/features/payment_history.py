@@ -1,38 +1,52 @@
 """When each invoice was settled, and what was known of each customer on a morning.
 
-``receivables`` finds the day of settlement; ``profile`` the state that :mod:`.payment` sets a draft
-beside. Each fact has the first morning on which it is known; a profile reads only those up to its
-own morning, so rows dated that day or later change nothing. Cumulated along each customer, never
-joined pair by pair: the cost grows with the rows, not with their square.
+``receivables`` finds the day of settlement; ``profile`` gathers what :mod:`.payment` sets a draft
+beside: the customer's latest invoices that were due by then, and the portfolio's figures. Rows
+dated that morning or later are not read.
 """
 
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
+
+from prebill.core.scoring.features.payment_calendar import CURRENCIES, bank_days
+
+Days = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 #: An invoice is settled once payments and credits reach this share of the total (bank charges).
 SETTLED_PER_MILLE: Final = 995
 #: Delays beyond this are entered as this: one forgotten invoice must not own a customer's mean.
 DELAY_FLOOR: Final = -60
 DELAY_CEILING: Final = 120
-RECENT_DAYS: Final = 30
 WEEKDAYS: Final = 7
-#: Amount bands of factor e^1.5, from about 4 to about 300,000 major units.
-AMOUNT_BANDS: Final = 8
 PRIOR_LATE_RATE: Final = 0.3
-PRIOR_DELAY: Final = 0.0
-#: Half-lives, in settled invoices, of the own and of the portfolio's delay distribution.
-OWN_HALF_LIFE: Final = 40
-PORTFOLIO_HALF_LIFE: Final = 2000
+#: Invoices that are looked back on, latest due first: of a customer on each weekday due (one with
+#: twenty invoices a day would else have no second Monday in sight), and of everyone.
+OWN_INVOICES: Final = 150
+PORTFOLIO_INVOICES: Final = 20_000
+#: Half-lives, in invoices, of everyone's recent late rate and distribution of delays.
+RECENT_HALF_LIFE: Final = 1_000
+PORTFOLIO_HALF_LIFE: Final = 3_000
+#: Pseudo-invoices with which everyone's figures are pulled to the plain prior's.
+PRIOR_WEIGHT: Final = 10.0
+HAZARD_WEIGHT: Final = 3.0
 #: Last day after due of each step in which the hazard of being settled is learnt.
 EDGES: Final = (
     *(-20, -12, -9, -8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
     *(12, 14, 17, 21, 28, 35, 45, 60, 90),
 )
 STEPS: Final = len(EDGES)
+#: A day that never came: open.
+OPEN: Final = 2**31
+#: What is kept of a past invoice: days since 1970 (``OPEN``: not seen settled), the weekday due as
+#: a bank sees it, the logarithm of the amount. One array an invoice: a profile row is read at once.
+PAST: Final = ("due_day", "settled_day", "due_weekday", "log_amount")
 
-_DAY = timedelta(days=1)
+_EDGES: Final = np.array(EDGES, dtype=np.int64)
 
 
 def receivables(
@@ -99,7 +113,9 @@ def settlements(
     return daily.filter(is_reached).group_by("invoice_id").agg(settled_on=pl.col("day").min())
 
 
-def profile(receivables: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+def profile(
+    receivables: pl.DataFrame, keys: pl.DataFrame, disputes: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """What was known of each customer on a morning: rows dated that day or later are not read.
 
     Parameters
@@ -107,325 +123,257 @@ def profile(receivables: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     receivables : pl.DataFrame
         From :func:`receivables`.
     keys : pl.DataFrame
-        ``customer_id`` and ``issued_on``: the customers and days wanted.
+        ``customer_id`` and ``issued_on``: the customers and days wanted. Optional
+        ``labels_before``: the outcome of invoices issued that day or later is not known, as for
+        drafts that wait together.
+    disputes : pl.DataFrame or None
+        ``DISPUTES``. None or empty: nobody records them, and their features are null.
 
     Returns
     -------
     pl.DataFrame, one row per distinct key
-        The state that :func:`features` reads, lists for weekdays and amount bands. A customer
-        never seen before has the portfolio's figures and null for its own.
+        The key; ``past``: a list, latest first, of ``PAST`` of the customer's invoices due before
+        that day; ``issued_count``, ``dispute_count``, ``open_dispute_count``; of everyone:
+        ``all_late_rate``, ``all_recent_late_rate``, ``all_weekday_late_rates``, ``all_hazards``.
     """
-    wanted = keys.select("customer_id", "issued_on").unique().sort("issued_on", "customer_id")
+    names = [name for name in ("customer_id", "issued_on", "labels_before") if name in keys.columns]
+    wanted = keys.select(names).unique().sort(names)
     ids = pl.concat([receivables["customer_id"], wanted["customer_id"]]).unique().sort()
-    known = _with_visible_days(_numbered(receivables, ids)).with_columns(
-        invoice_id=pl.col("invoice_id").rank("ordinal")
-    )
-    state = _numbered(wanted, ids)
-    for part in (_issued(known), _balance(known), _outcomes(known), _settled(known)):
-        state = _as_of(state, part, by=["customer_id"])
-    state = _with_portfolio(state, known)
-    state = _with_delays(state, known)
-    for cell, size in (("weekday", WEEKDAYS), ("band", AMOUNT_BANDS)):
-        state = _with_cells(state, known, cell, size)
-    return state.with_columns(customer_id=ids.gather(state["customer_id"]))
-
-
-def _numbered(rows: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
-    """Customers as their number in the sorted ``ids``: windows over text cost twice as much."""
-    numbers = pl.DataFrame({"customer_id": ids}).with_row_index("number")
-    joined = rows.join(numbers, on="customer_id", how="left", maintain_order="left")
-    return joined.with_columns(customer_id="number").drop("number")
-
-
-def log_amount() -> pl.Expr:
-    """Natural logarithm of the total in minor units."""
-    return pl.col("total_minor").clip(1).cast(pl.Float64).log()
-
-
-def band() -> pl.Expr:
-    """Amount band, 1 to ``AMOUNT_BANDS``."""
-    return ((log_amount() - 6.0) / 1.5).floor().clip(0, AMOUNT_BANDS - 1).cast(pl.Int8) + 1
-
-
-def _with_visible_days(receivables: pl.DataFrame) -> pl.DataFrame:
-    """Add the first morning on which issue, outcome and settlement of each invoice are known."""
-    issue_seen_on = pl.col("issued_on") + _DAY
-    is_late = pl.col("settled_on").is_null() | (pl.col("settled_on") > pl.col("due_on"))
-    settled_seen_on = pl.max_horizontal(pl.col("settled_on") + _DAY, issue_seen_on)
-    overdue_seen_on = pl.max_horizontal(pl.col("due_on") + _DAY, issue_seen_on)
-    delay = (pl.col("settled_on") - pl.col("due_on")).dt.total_days()
-    return (
-        receivables.filter(pl.col("total_minor") > 0)
-        .with_columns(
-            issue_seen_on=issue_seen_on,
-            is_late=is_late,
-            settled_seen_on=pl.when(pl.col("settled_on").is_not_null()).then(settled_seen_on),
-            overdue_seen_on=overdue_seen_on,
-            delay=delay.clip(DELAY_FLOOR, DELAY_CEILING).cast(pl.Float64),
-            log_amount=log_amount(),
-            amount=pl.col("total_minor").cast(pl.Float64),
-            weekday=pl.col("due_on").dt.weekday(),
-            band=band(),
-        )
-        .with_columns(
-            outcome_seen_on=pl.when(pl.col("is_labelled")).then(
-                pl.when("is_late").then("overdue_seen_on").otherwise("settled_seen_on")
-            )
-        )
-    )
-
-
-def _as_of(state: pl.DataFrame, part: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """Join the last row of ``part`` that was visible on the morning of ``issued_on``."""
-    return state.join_asof(
-        part.sort("seen_on"),
-        left_on="issued_on",
-        right_on="seen_on",
-        by=by,
-        check_sortedness=False,
-        coalesce=False,
-    ).drop("seen_on")
-
-
-def _last_of_day(rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    return rows.unique([*by, "seen_on"], keep="last", maintain_order=True)
-
-
-def _issued(known: pl.DataFrame) -> pl.DataFrame:
-    rows = known.sort("customer_id", "issue_seen_on", "invoice_id").select(
-        "customer_id",
-        seen_on="issue_seen_on",
-        issued_count=pl.int_range(1, pl.len() + 1).over("customer_id"),
-        first_issued_on=pl.col("issued_on").first().over("customer_id"),
-        last_issued_on=pl.col("issued_on"),
-        log_amount_sum=pl.col("log_amount").cum_sum().over("customer_id"),
-    )
-    return _last_of_day(rows, ["customer_id"])
-
-
-def _balance(known: pl.DataFrame) -> pl.DataFrame:
-    """Open and overdue counts and amounts: cumulated changes of each morning.
-
-    A draft has no known payment: it counts as open until its due date and then leaves unjudged.
-    """
-    labelled = known.filter("is_labelled")
-    late = labelled.filter("is_late")
-    epoch_due = pl.col("due_on").to_physical().cast(pl.Float64)
-    zero = pl.lit(0.0)
-
-    def change(rows: pl.DataFrame, day: str, sign: float, *, of_overdue: bool) -> pl.DataFrame:
-        one, amount = pl.lit(sign), pl.col("amount") * sign
-        return rows.select(
-            "customer_id",
-            seen_on=day,
-            open_count=zero if of_overdue else one,
-            open_amount=zero if of_overdue else amount,
-            overdue_count=one if of_overdue else zero,
-            overdue_amount=amount if of_overdue else zero,
-            overdue_due_sum=epoch_due * sign if of_overdue else zero,
-            overdue_on=pl.col("due_on") if of_overdue and sign > 0 else pl.lit(None, pl.Date),
-        )
-
-    settled = pl.col("settled_seen_on").is_not_null()
-    late_settled = late.filter(settled).with_columns(
-        left_on=pl.max_horizontal("settled_seen_on", "overdue_seen_on")
-    )
-    changes = pl.concat(
+    number = _number(wanted["customer_id"], ids)
+    day = days_of(wanted["issued_on"])
+    before = days_of(wanted["labels_before"]) if "labels_before" in names else day
+    known = _Known.of(receivables, ids)
+    return pl.concat(
         [
-            change(known, "issue_seen_on", 1.0, of_overdue=False),
-            change(labelled.filter(settled), "settled_seen_on", -1.0, of_overdue=False),
-            change(known.filter(~pl.col("is_labelled")), "overdue_seen_on", -1.0, of_overdue=False),
-            change(late, "overdue_seen_on", 1.0, of_overdue=True),
-            change(late_settled, "left_on", -1.0, of_overdue=True),
-        ]
-    )
-    sums = ["open_count", "open_amount", "overdue_count", "overdue_amount", "overdue_due_sum"]
-    daily = changes.group_by("customer_id", "seen_on").agg(
-        pl.col(sums).sum(), pl.col("overdue_on").max()
-    )
-    return daily.sort("customer_id", "seen_on").with_columns(
-        *(pl.col(name).cum_sum().over("customer_id") for name in sums),
-        pl.col("overdue_on").forward_fill().over("customer_id"),
+            wanted,
+            _past(known, number, day, before),
+            _portfolio(known, np.minimum(day, before)),
+            _disputed(known, disputes, number, day),
+        ],
+        how="horizontal",
     )
 
 
-def _outcomes(known: pl.DataFrame) -> pl.DataFrame:
-    late = pl.col("is_late").cast(pl.Float64)
-    rows = (
-        known.filter(pl.col("outcome_seen_on").is_not_null())
-        .sort("customer_id", "outcome_seen_on", "invoice_id")
-        .select(
-            "customer_id",
-            seen_on="outcome_seen_on",
-            known_count=pl.int_range(1, pl.len() + 1).over("customer_id"),
-            late_count=late.cum_sum().over("customer_id"),
-            late_rate_fast=late.ewm_mean(half_life=5).over("customer_id"),
-            late_rate_slow=late.ewm_mean(half_life=30).over("customer_id"),
-        )
-    )
-    return _last_of_day(rows, ["customer_id"])
+def days_of(dates: pl.Series) -> Days:
+    """Days since 1970; null is ``OPEN``."""
+    days = dates.to_numpy().astype("datetime64[D]")
+    return np.where(np.isnat(days), OPEN, days.astype(np.int64))
 
 
-def _settled(known: pl.DataFrame) -> pl.DataFrame:
-    delay = pl.col("delay")
-    own = "customer_id"
-    rows = (
-        known.filter(pl.col("settled_seen_on").is_not_null())
-        .sort(own, "settled_seen_on", "invoice_id")
-        .select(
-            own,
-            seen_on="settled_seen_on",
-            settled_count=pl.int_range(1, pl.len() + 1).over(own),
-            delay_sum=delay.cum_sum().over(own),
-            delay_square_sum=(delay * delay).cum_sum().over(own),
-            late5_count=(delay > 5).cast(pl.Float64).cum_sum().over(own),
-            delay_median=delay.rolling_median(10, min_samples=1).over(own),
-            delay_fast=delay.ewm_mean(half_life=2).over(own),
-            delay_slow=delay.ewm_mean(half_life=15).over(own),
-            last_settled_on=pl.col("settled_on"),
-            **{
-                f"settled_weekday_{day}_count": (pl.col("settled_on").dt.weekday() == day)
-                .cast(pl.Float64)
-                .cum_sum()
-                .over(own)
-                for day in range(1, WEEKDAYS + 1)
-            },
-        )
-    )
-    return _last_of_day(rows, [own])
+def calendars(currency: pl.Series) -> Days:
+    """The number of each currency's bank calendar."""
+    found = np.zeros(len(currency), dtype=np.int64)
+    for number, name in enumerate(CURRENCIES[1:], 1):
+        found[(currency == name).to_numpy()] = number
+    return found
 
 
-def _with_portfolio(state: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Add everyone's late rate, ever and of the recent days, and mean delay."""
-    outcomes = (
-        known.filter(pl.col("outcome_seen_on").is_not_null())
-        .group_by(seen_on="outcome_seen_on")
-        .agg(all_known=pl.len().cast(pl.Float64), all_late=pl.col("is_late").sum())
-        .sort("seen_on")
-        .with_columns(pl.col("all_known").cum_sum(), pl.col("all_late").cum_sum())
-    )
-    settled = (
-        known.filter(pl.col("settled_seen_on").is_not_null())
-        .group_by(seen_on="settled_seen_on")
-        .agg(all_settled=pl.len().cast(pl.Float64), all_delay=pl.col("delay").sum())
-        .sort("seen_on")
-        .with_columns(pl.col("all_settled").cum_sum(), pl.col("all_delay").cum_sum())
-    )
-    before = outcomes.select(
-        pl.col("seen_on").dt.offset_by(f"{RECENT_DAYS}d"),
-        before_known="all_known",
-        before_late="all_late",
-    )
-    joined = state
-    for part in (outcomes, settled, before):
-        joined = joined.join_asof(
-            part, left_on="issued_on", right_on="seen_on", coalesce=False
-        ).drop("seen_on")
-    recent_known = pl.col("all_known").fill_null(0) - pl.col("before_known").fill_null(0)
-    recent_late = pl.col("all_late").fill_null(0) - pl.col("before_late").fill_null(0)
-    ever = (pl.col("all_late").fill_null(0) + 10 * PRIOR_LATE_RATE) / (
-        pl.col("all_known").fill_null(0) + 10
-    )
-    return joined.with_columns(
-        all_late_rate=ever,
-        portfolio_late_rate=(recent_late + 10 * ever) / (recent_known + 10),
-        all_delay_mean=(pl.col("all_delay").fill_null(0) + 10 * PRIOR_DELAY)
-        / (pl.col("all_settled").fill_null(0) + 10),
-    ).drop("all_known", "all_late", "all_delay", "before_known", "before_late")
+def hazards(shares: Floats, exits: Floats, towards: Floats, weight: float) -> Floats:
+    """Hazard by step of counted settlements, pulled ``towards`` another with ``weight`` invoices.
 
-
-def _with_delays(state: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Add, as lists by step, the distribution of delays: the customer's own and everyone's.
-
-    Recent invoices weigh more (exponential mean of "settled in this step"); the last entry is the
-    share settled after the last step.
+    Parameters
+    ----------
+    shares, exits : array (rows, STEPS + 1)
+        Weight settled in each step, and weight last seen in it, settled or open.
+    towards : array (rows or 1, STEPS)
+        Hazards.
+    weight : float
+        Invoices that ``towards`` is worth in each step.
     """
-    settled = known.filter(pl.col("settled_seen_on").is_not_null()).with_columns(
-        step=pl.lit(pl.Series(EDGES, dtype=pl.Float64)).search_sorted(pl.col("delay"), side="left")
-    )
-    names = [f"step_{step}" for step in range(STEPS + 1)]
-
-    def shares(half_life: int) -> list[pl.Expr]:
-        return [
-            (pl.col("step") == step).cast(pl.Float64).ewm_mean(half_life=half_life).alias(name)
-            for step, name in enumerate(names)
-        ]
-
-    own = settled.sort("customer_id", "settled_seen_on", "invoice_id").select(
-        "customer_id",
-        pl.col("settled_seen_on").alias("seen_on"),
-        *(share.over("customer_id") for share in shares(OWN_HALF_LIFE)),
-    )
-    everyone = settled.sort("settled_seen_on", "customer_id", "invoice_id").select(
-        pl.col("settled_seen_on").alias("seen_on"), *shares(PORTFOLIO_HALF_LIFE)
-    )
-
-    days = own.select("customer_id", "seen_on").with_row_index("place")
-    state = _as_of(state, _last_of_day(days, ["customer_id"]), by=["customer_id"])
-    # Lists only of the rows that were asked for: those of every settled invoice cost more than all.
-    own_delays = own.select(pl.col(names).gather(state["place"])).select(pl.concat_list(names))
-    all_delays = _last_of_day(everyone, []).select("seen_on", all_delays=pl.concat_list(names))
-    state = state.with_columns(
-        own_delays=pl.when(pl.col("place").is_not_null()).then(own_delays.to_series())
-    ).drop("place")
-    return state.join_asof(
-        all_delays, left_on="issued_on", right_on="seen_on", coalesce=False
-    ).drop("seen_on")
+    at_risk = exits[:, ::-1].cumsum(axis=1)[:, ::-1]
+    pulled: Floats = (shares[:, :STEPS] + weight * towards) / (at_risk[:, :STEPS] + weight)
+    return pulled
 
 
-def _with_cells(state: pl.DataFrame, known: pl.DataFrame, cell: str, size: int) -> pl.DataFrame:
-    """Add, as lists by weekday or amount band, the customer's own counts, late and delays."""
-    by = ["customer_id", cell]
-    late = pl.col("is_late").cast(pl.Float64)
-    outcomes = _last_of_day(
-        known.filter(pl.col("outcome_seen_on").is_not_null())
-        .sort(*by, "outcome_seen_on", "invoice_id")
-        .select(
-            *by,
-            seen_on="outcome_seen_on",
-            known=pl.int_range(1, pl.len() + 1).over(by).cast(pl.Float64),
-            late=late.cum_sum().over(by),
-            late_fast=late.ewm_mean(half_life=8).over(by),
-        ),
-        by,
-    )
-    settled = _last_of_day(
-        known.filter(pl.col("settled_seen_on").is_not_null())
-        .sort(*by, "settled_seen_on", "invoice_id")
-        .select(
-            *by,
-            seen_on="settled_seen_on",
-            settled=pl.int_range(1, pl.len() + 1).over(by).cast(pl.Float64),
-            delay=pl.col("delay").cum_sum().over(by),
-            fast=pl.col("delay").ewm_mean(half_life=3).over(by),
-        ),
-        by,
-    )
-    cells = state.select("customer_id", "issued_on").join(
-        pl.DataFrame({cell: range(1, size + 1)}, schema={cell: pl.Int8}), how="cross"
-    )
-    for part in (outcomes, settled):
-        cells = _as_of(cells, part, by=by)
-    everyone = _everyone(cells.select("issued_on", cell), known, cell) if cell == "weekday" else []
-    lists = (
-        cells.hstack(everyone)
-        .group_by("customer_id", "issued_on", maintain_order=True)
-        .agg(pl.exclude("customer_id", "issued_on", cell).name.prefix(f"{cell}_"))
-    )
-    return state.join(lists, on=["customer_id", "issued_on"], how="left", maintain_order="left")
+def last_steps(delay: Days, is_settled: npt.NDArray[np.bool_]) -> Days:
+    """The step in which an invoice was settled, or the last one that it was seen open to the end.
+
+    An invoice open since ``delay`` days has survived every step that ended by then.
+    """
+    settled = np.searchsorted(_EDGES, delay, side="left")
+    survived = np.searchsorted(_EDGES, delay, side="right") - 1
+    return np.where(is_settled, settled, survived)
 
 
-def _everyone(cells: pl.DataFrame, known: pl.DataFrame, cell: str) -> list[pl.Series]:
-    """The whole portfolio's cumulated outcomes of each cell, aligned with ``cells``."""
-    outcomes = (
-        known.filter(pl.col("outcome_seen_on").is_not_null())
-        .group_by(cell, seen_on="outcome_seen_on")
-        .agg(all_known=pl.len().cast(pl.Float64), all_late=pl.col("is_late").sum())
-        .sort(cell, "seen_on")
-        .with_columns(
-            pl.col("all_known").cum_sum().over(cell),
-            pl.col("all_late").cum_sum().over(cell).cast(pl.Float64),
+def summed(place: Days, value: Floats, size: int) -> Floats:
+    """Sum of the values at each place."""
+    return np.bincount(place, value, size).astype(np.float64)
+
+
+def prior_hazards() -> Floats:
+    """What is assumed of a company without any payment: 70 % by the due date, halving weekly."""
+    edges = _EDGES.astype(np.float64)
+    early = (1 - PRIOR_LATE_RATE) * np.clip((edges + 15) / 15, 0.0, 1.0)
+    late = PRIOR_LATE_RATE * (1 - 0.5 ** (np.maximum(edges, 0.0) / 7))
+    reached = early + late
+    before = np.concatenate([[0.0], reached[:-1]])
+    return np.asarray((reached - before) / (1 - before))
+
+
+def _number(customers: pl.Series, ids: pl.Series) -> Days:
+    found: Days = ids.search_sorted(customers).cast(pl.Int64).to_numpy()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Labelled invoices by customer, weekday due and the first day on which they count.
+
+    They count once they are due and issued.
+    """
+
+    invoice_id: pl.Series
+    key: Days
+    customer: Days
+    counts_on: Days
+    issued: Days
+    due: Days
+    settled: Days
+    weekday: Days
+    log_amount: Floats
+
+    @classmethod
+    def of(cls, receivables: pl.DataFrame, ids: pl.Series) -> "_Known":
+        rows = (
+            receivables.filter("is_labelled", pl.col("total_minor") > 0)
+            .with_columns(
+                counts_on=pl.max_horizontal("due_on", "issued_on"),
+                log_amount=pl.col("total_minor").cast(pl.Float64).log(),
+            )
+            .sort("customer_id", "counts_on", "invoice_id")
         )
+        customer, due = _number(rows["customer_id"], ids), days_of(rows["due_on"])
+        counts_on = days_of(rows["counts_on"])
+        weekday = bank_days().weekday(calendars(rows["currency"]), due)
+        key = _keys(customer, weekday, counts_on)
+        order = np.argsort(key, kind="stable")
+        return cls(
+            invoice_id=rows["invoice_id"][order],
+            key=key[order],
+            customer=customer[order],
+            counts_on=counts_on[order],
+            issued=days_of(rows["issued_on"])[order],
+            due=due[order],
+            settled=days_of(rows["settled_on"])[order],
+            weekday=weekday[order],
+            log_amount=rows["log_amount"].to_numpy()[order],
+        )
+
+
+def _keys(customer: Days, weekday: Days | int, day: Days | int) -> Days:
+    """Order by customer, weekday, day."""
+    within = (np.asarray(weekday, dtype=np.int64) << 32) + np.asarray(day, dtype=np.int64)
+    return (customer << 35) + within
+
+
+def _past(known: _Known, customer: Days, day: Days, before: Days) -> pl.DataFrame:
+    """Lists of each customer's latest invoices that counted by the morning, latest first."""
+    horizon = np.where(before < day, before, OPEN)
+    at, row = [], []
+    # A batch to score has one horizon, a training set one a day: never a turn an invoice.
+    for one in np.unique(horizon):
+        wanted = np.flatnonzero(horizon == one)
+        seen = np.flatnonzero(known.issued < one)
+        key = known.key[seen]
+        for weekday in range(1, WEEKDAYS + 1):
+            first = np.searchsorted(key, _keys(customer[wanted], weekday, 0))
+            end = np.searchsorted(key, _keys(customer[wanted], weekday, day[wanted]))
+            count = np.minimum(end - first, OWN_INVOICES)
+            at.append(np.repeat(wanted, count))
+            row.append(seen[np.repeat(end, count) - 1 - ranks(count)])
+    place, taken = np.concatenate(at), np.concatenate(row)
+    order = np.argsort((place << 32) - known.counts_on[taken], kind="stable")
+    place, taken = place[order], taken[order]
+    settled = known.settled[taken]
+    told = np.column_stack(
+        [
+            known.due[taken],
+            np.where(settled < day[place], settled, OPEN),
+            known.weekday[taken],
+            known.log_amount[taken],
+        ]
     )
-    joined = _as_of(cells, outcomes, by=[cell])
-    return [joined["all_known"], joined["all_late"]]
+    pairs = pl.DataFrame({"place": place}).with_columns(
+        pl.Series("past", told, pl.Array(pl.Float64, len(PAST)))
+    )
+    listed = pairs.group_by("place", maintain_order=True).agg("past")
+    every = pl.DataFrame({"place": np.arange(len(day))})
+    return every.join(listed, on="place", how="left", maintain_order="left").select(
+        pl.col("past").fill_null([])
+    )
+
+
+def ranks(count: Days) -> Days:
+    """0, 1, 2 … within each group of so many rows."""
+    return np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+
+
+def _portfolio(known: _Known, day: Days) -> pl.DataFrame:
+    """Everyone's figures on each morning, made once for each distinct day."""
+    order = np.argsort(known.counts_on, kind="stable")
+    counts_on = known.counts_on[order]
+    days, place = np.unique(day, return_inverse=True)
+    rows = []
+    for morning in days:
+        end = int(np.searchsorted(counts_on, morning))
+        taken = order[max(end - PORTFOLIO_INVOICES, 0) : end][::-1]
+        rows.append(_everyone(known, taken, int(morning)))
+    figures = np.array(rows).reshape(len(days), -1)[place]
+    late_rate, recent, weekdays, steps = np.split(figures, (1, 2, 2 + WEEKDAYS), axis=1)
+    return pl.DataFrame(
+        {"all_late_rate": late_rate[:, 0], "all_recent_late_rate": recent[:, 0]}
+    ).with_columns(
+        pl.Series("all_weekday_late_rates", weekdays, pl.Array(pl.Float64, WEEKDAYS)),
+        pl.Series("all_hazards", steps, pl.Array(pl.Float64, STEPS)),
+    )
+
+
+def _everyone(known: _Known, taken: Days, morning: int) -> Floats:
+    """Late rate, recent late rate, late rate by weekday due, hazards of the taken invoices."""
+    due, settled = known.due[taken], known.settled[taken]
+    is_settled = settled < morning
+    delay = np.clip(
+        np.where(is_settled, settled - due, morning - 1 - due), DELAY_FLOOR, DELAY_CEILING
+    )
+    late = (~is_settled | (delay > 0)).astype(np.float64)
+    rank = np.arange(taken.size)
+    rate = (late.sum() + PRIOR_WEIGHT * PRIOR_LATE_RATE) / (late.size + PRIOR_WEIGHT)
+    recent = 0.5 ** (rank / RECENT_HALF_LIFE)
+    weight = 0.5 ** (rank / PORTFOLIO_HALF_LIFE)
+    step = last_steps(delay, is_settled)
+    weekday = known.weekday[taken] - 1
+    by_weekday = np.bincount(weekday, late, WEEKDAYS) + PRIOR_WEIGHT * rate
+    settled_weight = summed(step, weight * is_settled, STEPS + 1)[None, :]
+    exits = summed(step, weight, STEPS + 1)[None, :]
+    return np.concatenate(
+        [
+            [rate, (late @ recent + PRIOR_WEIGHT * rate) / (recent.sum() + PRIOR_WEIGHT)],
+            by_weekday / (np.bincount(weekday, minlength=WEEKDAYS) + PRIOR_WEIGHT),
+            hazards(settled_weight, exits, prior_hazards()[None, :], HAZARD_WEIGHT)[0],
+        ]
+    )
+
+
+def _disputed(
+    known: _Known, disputes: pl.DataFrame | None, customer: Days, day: Days
+) -> pl.DataFrame:
+    """How many of a customer's invoices were contested before the morning, and still are."""
+    names = ("issued_count", "dispute_count", "open_dispute_count")
+    if disputes is None or disputes.is_empty():
+        return pl.DataFrame(
+            {name: pl.Series([None] * len(day), dtype=pl.Float64) for name in names}
+        )
+    of_invoice = pl.DataFrame({"invoice_id": known.invoice_id, "customer": known.customer})
+    contested = disputes.join(of_invoice, on="invoice_id")
+    own = contested["customer"].to_numpy()
+    wanted = _keys(customer, 0, day)
+
+    def before(days: Days, whose: Days) -> Floats:
+        key = np.sort(_keys(whose, 0, days))
+        counted = np.searchsorted(key, wanted) - np.searchsorted(key, _keys(customer, 0, 0))
+        return counted.astype(np.float64)
+
+    opened = before(days_of(contested["opened_on"]), own)
+    closed = before(days_of(contested["closed_on"]), own)
+    issued = before(known.issued, known.customer)
+    return pl.DataFrame(dict(zip(names, (issued, opened, opened - closed), strict=True)))

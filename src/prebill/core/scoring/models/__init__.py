@@ -98,4 +98,4 @@ def _fit_payment(inputs: ScoringInputs, cut_off: date, seed: int) -> PaymentRisk
     if inputs.payments.is_empty() and inputs.credit_notes.is_empty():
         return None
     known = receivables(inputs.history.invoices, inputs.payments, inputs.credit_notes)
-    return fit_payment_risk(training_rows(known, cut_off), seed)
+    return fit_payment_risk(training_rows(known, cut_off, inputs.disputes), seed)

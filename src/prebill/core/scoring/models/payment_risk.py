@@ -17,16 +17,12 @@ import numpy.typing as npt
 import polars as pl
 
 from prebill.core.errors import ModelError
-from prebill.core.scoring.features.payment import (
-    COLUMNS,
-    EDGES,
-    FEATURES,
-    OWN_HAZARDS,
-    WEEKDAY_SHARES,
-)
+from prebill.core.scoring.features.payment import COLUMNS, EDGES, FEATURES
 from prebill.core.scoring.features.payment_history import STEPS
+from prebill.core.scoring.models.payment_distribution import ENDS, PaymentDistribution
 from prebill.core.scoring.models.payment_rows import training_rows
 from prebill.core.scoring.models.payment_spec import PaymentSpec, Rung
+from prebill.core.scoring.models.payment_steps import STEP_COLUMNS, StepInputs, learnt_steps
 
 __all__ = ["PaymentRisk", "PaymentSpec", "Rung", "fit_payment_risk", "training_rows"]
 
@@ -36,36 +32,14 @@ if TYPE_CHECKING:
 Matrix = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
-#: Steps that end by the due date: settled in one of them is "on time".
-ON_TIME_STEPS: Final = EDGES.index(0) + 1
-#: P(never paid | open 90 days after due), until write-offs teach it: a stated prior.
-NEVER_SHARE: Final = 0.5
-#: Median of what is settled after the last step, in days after due.
-TAIL_DAYS: Final = 120.0
 #: Grows when the meaning of a file changes.
-FORMAT: Final = 1
+FORMAT: Final = 2
 HEAD: Final = "payment_risk.json"
-_EARLIEST: Final = -90.0
-
-_STARTS: Final = np.array([_EARLIEST, *EDGES[:-1]])
-_ENDS: Final = np.array(EDGES, dtype=np.float64)
-_IS_DAY: Final = np.diff(_ENDS, prepend=_EARLIEST) == 1
-
-#: What the hazard of a step reads beside the invoice's own features.
-_RELATIVE: Final = (
-    *("delay_fast", "delay_slow", "delay_mean", "delay_median"),
-    *("weekday_delay", "weekday_delay_fast", "band_delay"),
-)
-_INVOICE_COLUMNS: Final = tuple(FEATURES)
-_BINARY_COLUMNS: Final = (*FEATURES, *WEEKDAY_SHARES)
-_STEP_COLUMNS: Final = (
-    *("step_end", "step_weekday", "own_weekday_share", "step_age", "own_hazard"),
-    *(f"step_less_{name}" for name in _RELATIVE),
-)
-#: Steps predicted for every invoice; the later ones only where this share is open by then.
-_NEAR_STEPS: Final = EDGES.index(10) + 1
+#: Ends of the parts in which steps are predicted: a later part only for invoices of which more
+#: than this share is open by then; the others keep their own hazard there.
+_PARTS: Final = (EDGES.index(-1) + 1, EDGES.index(10) + 1, STEPS)
 _HARDLY_ANY: Final = 0.01
-_CHUNK_ROWS: Final = 20_000
+_CHUNK_ROWS: Final = 10_000
 _FEW_ROWS: Final = 64
 #: Fitting on one thread: LightGBM's threads wait for each other after every split, which on a
 #: machine that also does something else took 50 s instead of 5 (measured), and the bytes of a
@@ -85,24 +59,27 @@ def fit_payment_risk(
     """
     spec = spec or PaymentSpec()
     rows = rows.sort("issued_on", "invoice_id", maintain_order=True)
-    mature = rows.filter(pl.col("due_on") < pl.col("observed_until"))
-    rung = spec.rung(mature.height, mature["customer_id"].n_unique())
+    is_mature = rows["due_on"] < rows["observed_until"]
+    mature = rows.filter(is_mature)
+    rung = spec.rung(mature["invoice_id"].n_unique(), mature["customer_id"].n_unique())
     is_late = (mature["settled_on"] > mature["due_on"]).fill_null(value=True)
     if rung is Rung.PRIOR or is_late.n_unique() < 2:
         return PaymentRisk(Rung.PRIOR, spec.binary_weight)
+    inputs = StepInputs(rows)
     binary = _train(
-        _matrix(mature, _BINARY_COLUMNS),
+        inputs.figures[is_mature.to_numpy()],
         is_late.cast(pl.Float32).to_numpy(),
-        columns=_BINARY_COLUMNS,
+        columns=tuple(FEATURES),
         parameters={**spec.binary(rung), **_common(seed)},
+        start=inputs.late_start[is_mature.to_numpy()],
     )
-    steps, is_settled = _hazard_rows(rows)
+    row, step, is_settled = learnt_steps(rows)
     hazard = _train(
-        steps,
+        inputs.matrix(row, step),
         is_settled,
-        columns=(*_INVOICE_COLUMNS, *_STEP_COLUMNS),
+        columns=STEP_COLUMNS,
         parameters={**spec.hazard(rung), **_common(seed)},
-        start=_start(steps),
+        start=inputs.start(row, step),
     )
     return PaymentRisk(rung, spec.binary_weight, hazard, binary)
 
@@ -130,51 +107,32 @@ class PaymentRisk:
             ``invoice_id``; ``p_late`` in [0, 1]; ``days_late_p10, p50, p90`` days after due,
             negative: early; ``p_never``: P(never settled). p50 > 0 exactly where p_late > .5.
         """
-        _check_columns(features)
-        chunks = [
-            self._predict_chunk(features.slice(start, _CHUNK_ROWS))
-            for start in range(0, features.height, _CHUNK_ROWS)
-        ]
-        names = dict.fromkeys(_PREDICTIONS, pl.Float64)
-        figures = (
-            pl.DataFrame(np.concatenate(chunks), schema=names)
-            if chunks
-            else pl.DataFrame(schema=names)
-        )
-        return features.select("invoice_id").hstack(figures)
+        told = self.distribution(features)
+        days = [told.percentile(level) for level in (0.1, 0.5, 0.9)]
+        figures = zip(_PREDICTIONS, (told.late, *days, told.never), strict=True)
+        named = [pl.Series(name, values) for name, values in figures]
+        return pl.DataFrame([features["invoice_id"], *named])
 
     def open_shares(self, features: pl.DataFrame) -> Floats:
         """P(still open after each step), one row per invoice, one column per ``EDGES``."""
+        return self.distribution(features).open_shares
+
+    def distribution(self, features: pl.DataFrame) -> PaymentDistribution:
+        """When each row will be settled: P(more than n days), percentiles, the expected day.
+
+        Raises
+        ------
+        ModelError
+            A column is absent.
+        """
         _check_columns(features)
         threads = 1 if features.height <= _FEW_ROWS else _THREADS
-        hazards = self._hazards(features, threads)
-        before_issue = _ENDS[None, :] < -features["terms_days"].to_numpy()[:, None]
-        still_open = 1.0 - np.where(before_issue, 0.0, hazards)
-        open_shares: Floats = np.cumprod(still_open, axis=1, dtype=np.float64)
-        if self.binary is None:
-            return open_shares
-        inputs = _matrix(features, _BINARY_COLUMNS)
-        direct = np.asarray(self.binary.predict(inputs, num_threads=threads), dtype=np.float64)
-        late = open_shares[:, ON_TIME_STEPS - 1]
-        return _scaled(open_shares, late + self.binary_weight * (direct - late))
-
-    def _hazards(self, features: pl.DataFrame, threads: int) -> Floats:
-        """Hazard by step: the model's; late steps that hardly any invoice reaches: the own one."""
-        hazards: Floats = np.array(features.select(OWN_HAZARDS).to_numpy())
-        if self.hazard is None:
-            return hazards
-        figures = _matrix(features, COLUMNS)
-        everyone = np.arange(features.height)
-        for first, last in ((0, _NEAR_STEPS), (_NEAR_STEPS, STEPS)):
-            still_open = np.prod(1.0 - hazards[:, :first], axis=1)
-            going = everyone[still_open > _HARDLY_ANY] if first else everyone
-            row = np.repeat(going, last - first)
-            step = np.tile(np.arange(first, last), len(going))
-            if row.size:
-                inputs = _step_matrix(figures, row, step)
-                learnt = self.hazard.predict(inputs, raw_score=True, num_threads=threads)
-                hazards[row, step] = 1.0 / (1.0 + np.exp(-(learnt + _start(inputs))))
-        return hazards
+        chunks = [
+            self._chunk(StepInputs(features.slice(start, _CHUNK_ROWS)), threads)
+            for start in range(0, max(features.height, 1), _CHUNK_ROWS)
+        ]
+        terms = features["terms_days"].to_numpy()
+        return PaymentDistribution(np.concatenate(chunks), terms)
 
     def to_bytes(self) -> dict[str, bytes]:
         """The model as files of text: LightGBM's own format, and a head with their SHA-256."""
@@ -241,12 +199,55 @@ class PaymentRisk:
         boosters = {name: _booster(name, files.get(name), digests[name]) for name in digests}
         return cls(rung, weight, boosters.get("hazard.txt"), boosters.get("binary.txt"))
 
-    def _predict_chunk(self, features: pl.DataFrame) -> Floats:
-        shares = self.open_shares(features)
-        earliest = np.maximum(-features["terms_days"].to_numpy() - 1.0, _EARLIEST)
-        days = [_percentile(shares, earliest, level) for level in (0.1, 0.5, 0.9)]
-        never = shares[:, -1] * NEVER_SHARE
-        return np.column_stack([shares[:, ON_TIME_STEPS - 1], *days, never])
+    def _chunk(self, inputs: StepInputs, threads: int) -> Floats:
+        """P(still open after each step)."""
+        is_possible = ENDS[None, :] >= -inputs.terms[:, None]
+        hazards = np.where(is_possible, inputs.own, 0.0)
+        if self.hazard is not None:
+            self._correct(hazards, inputs, is_possible, threads)
+        open_shares = np.cumprod(1.0 - hazards, axis=1, dtype=np.float64)
+        told = PaymentDistribution(open_shares, inputs.terms.astype(np.float64))
+        if self.binary is None or not len(inputs.terms):
+            return told.open_shares
+        learnt = self.binary.predict(inputs.figures, raw_score=True, num_threads=threads)
+        direct = _share(np.asarray(learnt, dtype=np.float64) + inputs.late_start)
+        return told.scaled(told.late + self.binary_weight * (direct - told.late)).open_shares
+
+    def _correct(
+        self,
+        hazards: Floats,
+        inputs: StepInputs,
+        is_possible: npt.NDArray[np.bool_],
+        threads: int,
+    ) -> None:
+        """Put the model's hazards in the place of the own ones, part by part."""
+        few = len(hazards) <= _FEW_ROWS
+        # Asking costs more than answering: few rows are asked at once, and what is not wanted left.
+        learnt = self._learnt(inputs, is_possible, threads) if few else hazards
+        first = 0
+        for last in _PARTS:
+            is_going = np.prod(1.0 - hazards[:, :first], axis=1) > _HARDLY_ANY
+            is_wanted = np.zeros_like(is_possible)
+            is_wanted[:, first:last] = is_possible[:, first:last] & is_going[:, None]
+            if not few:
+                learnt = self._learnt(inputs, is_wanted, threads)
+            hazards[is_wanted] = learnt[is_wanted]
+            first = last
+
+    def _learnt(self, inputs: StepInputs, is_wanted: npt.NDArray[np.bool_], threads: int) -> Floats:
+        """The model's hazards of the wanted steps."""
+        assert self.hazard is not None
+        found = np.zeros(is_wanted.shape)
+        row, step = np.nonzero(is_wanted)
+        if row.size:
+            matrix = inputs.matrix(row, step)
+            learnt = self.hazard.predict(matrix, raw_score=True, num_threads=threads)
+            found[row, step] = _share(np.asarray(learnt) + inputs.start(row, step))
+        return found
+
+
+def _share(log_odds: Floats) -> Floats:
+    return 1.0 / (1.0 + np.exp(-log_odds))
 
 
 def _booster(name: str, content: bytes | None, sha256: str) -> "lightgbm.Booster":
@@ -289,79 +290,3 @@ def _train(
 
     data = lightgbm.Dataset(inputs, target, feature_name=list(columns), init_score=start)
     return lightgbm.train(parameters, data)
-
-
-def _matrix(rows: pl.DataFrame, columns: tuple[str, ...]) -> Matrix:
-    return rows.select(pl.col(columns).cast(pl.Float32)).to_numpy()
-
-
-def _hazard_rows(
-    rows: pl.DataFrame,
-) -> tuple[Matrix, npt.NDArray[np.float32]]:
-    """One row per invoice and step in which it was open at the start and seen to the end."""
-    terms = rows["terms_days"].to_numpy()
-    seen_days = (rows["observed_until"] - rows["due_on"]).dt.total_days().to_numpy() - 1
-    settled = rows["settled_on"].is_not_null().to_numpy()
-    delay = (rows["settled_on"] - rows["due_on"]).dt.total_days().fill_null(0).to_numpy()
-    first = np.searchsorted(_ENDS, -terms)
-    event = np.searchsorted(_ENDS, np.maximum(delay, -terms))
-    seen = np.where(settled, event + 1, np.searchsorted(_ENDS, seen_days, side="right"))
-    count = np.maximum(np.minimum(seen, STEPS) - first, 0)
-    row = np.repeat(np.arange(rows.height), count)
-    step = np.arange(row.size) - np.repeat(np.cumsum(count) - count - first, count)
-    is_settled = settled[row] & (step == event[row])
-    return _step_matrix(_matrix(rows, COLUMNS), row, step), is_settled.astype(np.float32)
-
-
-def _step_matrix(
-    figures: Matrix,
-    row: npt.NDArray[np.int64],
-    step: npt.NDArray[np.int64],
-) -> Matrix:
-    """The invoice's features beside those of the step: its day, weekday and the own habits then."""
-    at = {name: index for index, name in enumerate(COLUMNS)}
-    end = _ENDS[step]
-    # A step of several days has no weekday of its own.
-    weekday = np.mod(np.nan_to_num(figures[row, at["due_weekday"]]) - 1 + end, 7).astype(np.int64)
-    share = figures[row, at[WEEKDAY_SHARES[0]] + weekday]
-    columns = [
-        end,
-        np.where(_IS_DAY[step], weekday + 1, np.nan),
-        np.where(_IS_DAY[step], share, np.nan),
-        end + figures[row, at["terms_days"]],
-        figures[row, at[OWN_HAZARDS[0]] + step],
-        *(end - figures[row, at[name]] for name in _RELATIVE),
-    ]
-    own = figures[:, : len(_INVOICE_COLUMNS)][row]
-    return np.hstack([own, np.column_stack(columns).astype(np.float32)])
-
-
-def _start(steps: Matrix) -> Floats:
-    """Log odds of the own hazard, which the model corrects: little data leaves it standing."""
-    column = len(_INVOICE_COLUMNS) + _STEP_COLUMNS.index("own_hazard")
-    hazard = np.clip(steps[:, column].astype(np.float64), 1e-4, 1.0 - 1e-4)
-    return np.log(hazard / (1.0 - hazard))
-
-
-def _scaled(open_shares: Floats, late: Floats) -> Floats:
-    """Scale the distribution to another P(late), each side of the due date in itself as it was."""
-    before = open_shares[:, ON_TIME_STEPS - 1 : ON_TIME_STEPS]
-    target = late[:, None]
-    early = 1.0 - (1.0 - open_shares) * (1.0 - target) / np.maximum(1.0 - before, 1e-12)
-    after = open_shares * target / np.maximum(before, 1e-12)
-    on_time = np.arange(STEPS) < ON_TIME_STEPS
-    return np.where(on_time, early, after)
-
-
-def _percentile(open_shares: Floats, earliest: Floats, level: float) -> Floats:
-    """First day by which ``level`` is settled; inside a step of several days, by straight line."""
-    settled = 1.0 - open_shares
-    step = (settled < level).sum(axis=1)
-    within = np.minimum(step, STEPS - 1)
-    row = np.arange(len(settled))
-    reached = settled[row, within]
-    before = np.where(within > 0, settled[row, np.maximum(within - 1, 0)], 0.0)
-    start = np.maximum(_STARTS[within], np.minimum(earliest, _ENDS[within] - 1))
-    part = np.clip((level - before) / np.maximum(reached - before, 1e-12), 0.0, 1.0)
-    day = np.ceil(start + part * (_ENDS[within] - start))
-    return np.where(step == STEPS, TAIL_DAYS, day)

@@ -84,7 +84,7 @@ def test_unpaid_counts_as_late_from_the_morning_after_its_due_date() -> None:
     assert one(given, "D0")["overdue_count"] == 0
     assert one(given, "D1")["overdue_count"] == 1
     assert one(given, "D1")["known_count"] == 1
-    assert one(given, "D2")["overdue_age"] == 2
+    assert one(given, "D2")["overdue_age"] == 1  # until the evening before
 
 
 def test_payment_of_the_same_day_is_not_known_yet() -> None:
@@ -104,8 +104,8 @@ def test_earlier_drafts_are_seen_but_neither_paid_nor_late() -> None:
     given = books(rows, [("OLD", FIRST + 5 * DAY, 10_000), ("D0", FIRST + 12 * DAY, 10_000)])
     drafts = given.invoices.filter(pl.col("invoice_id") != "OLD")
     last = figures(given, drafts, unlabelled=True).row(1, named=True)
-    assert last["days_since_issue"] == 50
     assert last["known_count"] == 1
+    assert last["days_since_due"] == 46
     assert last["overdue_count"] == 0
 
 
@@ -131,9 +131,11 @@ def test_cold_customer_has_the_portfolio_and_nulls_of_its_own() -> None:
     given = payers(customers=10)
     draft = books([invoice("NEW", "NOBODY", TODAY)]).invoices
     row = features(draft, profile(known(given), draft)).row(0, named=True)
-    assert row["delay_median"] is None
+    assert row["days_since_due"] is None
+    assert row["known_count"] == 0
+    assert row["late_rate"] == row["portfolio_late_rate"]
     assert 0 < row["late_rate"] < 1
-    assert row["own_hazard_11"] > 0
+    assert row["hazard_alike"] == pytest.approx(row["hazard_recent"])
 
 
 def test_no_history_at_all_still_gives_rates() -> None:

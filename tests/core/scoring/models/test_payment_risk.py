@@ -137,10 +137,10 @@ def test_cold_customer_of_a_new_company_is_never_null() -> None:
 
 
 def test_slow_payer_is_told_from_a_prompt_one(model: PaymentRisk, later: pl.DataFrame) -> None:
-    found = model.predict(later).with_columns(later["customer_id"], later["delay_slow"])
+    found = model.predict(later).with_columns(later["customer_id"], later["delay_mean"])
     slow = found.filter(pl.col("customer_id") == "C000")
     assert slow["days_late_p50"].min() > 5
-    prompt = found.filter(pl.col("delay_slow") < -5)
+    prompt = found.filter(pl.col("delay_mean") < -5)
     assert prompt["p_late"].mean() < 0.2
 
 
