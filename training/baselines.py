@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prebill.core.scoring.features.payment import FEATURES, WEEKDAY_SHARES, profile
+from prebill.core.scoring.features.payment_history import OPEN
 from training.evaluate import LaterRows
 
 Matrix = npt.NDArray[np.float32]
@@ -32,9 +33,10 @@ def own_past(known: pl.DataFrame, tested: LaterRows) -> pl.DataFrame:
         Rows to answer for.
     """
     on = ["customer_id", "issued_on"]
-    seen = profile(known, tested.rows).select(*on, "past").explode("past")
-    due, settled = (pl.col("past").arr.get(place) for place in (0, 1))
-    paid = seen.filter(settled < 2**31).with_columns(delay=settled - due)
+    seen = profile(known, tested.rows)
+    keys = seen.keys.select(on)[np.repeat(np.arange(seen.keys.height), seen.past.count)]
+    delay = pl.Series(seen.past.settled - seen.past.due)
+    paid = keys.with_columns(delay=delay).filter(pl.Series(seen.past.settled < OPEN))
     median = paid.group_by(on, maintain_order=True).agg(pl.col("delay").head(_LAST).median())
     days = tested.rows.select(on).join(median, on=on, how="left", maintain_order="left")["delay"]
     return tested.features.select(

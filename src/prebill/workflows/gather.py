@@ -114,9 +114,9 @@ def _reference(tx: Tx, run: Run, customers: list[str], facts: Facts) -> ScoringI
     ids = chosen["customer_id"].to_list()
     invoices = facts.invoices.join(chosen, on="customer_id", how="semi")
     known = invoices.select("invoice_id")
-    lines, credited = (
+    lines, paid, credited = (
         frame.join(known, on="invoice_id", how="semi")
-        for frame in (facts.invoice_lines, facts.credit_notes)
+        for frame in (facts.invoice_lines, facts.payments, facts.credit_notes)
     )
     own = _own_history(tx, run, ids)
     return ScoringInputs(
@@ -126,6 +126,7 @@ def _reference(tx: Tx, run: Run, customers: list[str], facts: Facts) -> ScoringI
         ),
         drafts=Books(),
         customers=customers_named(tx, ids),
+        payments=paid,
         credit_notes=credited,
         usage_days=facts.earlier_days.join(chosen, on="customer_id", how="semi"),
     )

@@ -94,6 +94,7 @@ def _company(
         history=Books(facts["invoices"], facts["invoice_lines"]),
         drafts=Books(),
         customers=customers,
+        payments=facts["payments"],
         credit_notes=facts["credit_notes"],
     )
     company = company_of(inputs, opened.load_judges().models.forest)

@@ -8,6 +8,7 @@ from polars.testing import assert_frame_equal
 
 from prebill.core.policy.model import Policy
 from prebill.core.scoring.company import Company, company_of
+from prebill.core.scoring.features.payment import receivables, remembered
 from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models
 from prebill.core.scoring.scorer import Scored, learn, score
@@ -76,3 +77,56 @@ def test_a_company_without_history_has_norms_that_can_judge_nothing() -> None:
     scored = score(ScoringInputs(Books(), drafts), Models(), POLICY, norms)
     assert scored.decisions["anomaly_score"].to_list() == [None]
     assert scored.decisions["action"].to_list() == ["review"]
+
+
+# ── Everyone's payments ──────────────────────────────────────────────────────────────────────
+
+
+def paying(scored: Scored) -> pl.DataFrame:
+    names = ("invoice_id", "p_late", "days_late_p10", "days_late_p50", "days_late_p90")
+    return scored.decisions.select(names).sort("invoice_id")
+
+
+def test_payment_figures_do_not_depend_on_the_shard(inputs: ScoringInputs) -> None:
+    norms = learn(inputs, None)
+    # Shards of prompt and of slow payers: what each takes for everyone's habit differs.
+    is_prompt = pl.col("customer_id").str.slice(-2).cast(pl.Int64) % 20 < 10
+    parts = [own(inputs, keep) for keep in (is_prompt, ~is_prompt)]
+    expected = paying(score(inputs, Models(), POLICY, norms))
+    shards = pl.concat([paying(score(one, Models(), POLICY, norms)) for one in parts])
+    assert_frame_equal(expected, shards.sort("invoice_id"), abs_tol=1e-12)
+    forgetful = replace(norms, payers=None)
+    alone = pl.concat([paying(score(one, Models(), POLICY, forgetful)) for one in parts])
+    assert (alone.sort("invoice_id")["p_late"] - expected["p_late"]).abs().max() > 0.01
+
+
+def test_one_customer_is_told_its_payments_as_in_the_company(inputs: ScoringInputs) -> None:
+    whole = company_of(inputs, None)
+    kept = Company.from_json(whole.to_json())
+    one = own(inputs, pl.col("customer_id") == "C003")
+    expected = paying(score(inputs, Models(), POLICY, whole.norms, whole.everybody))
+    found = paying(score(one, Models(), POLICY, kept.norms, kept.everybody))
+    assert_frame_equal(expected.filter(pl.col("invoice_id") == ONE), found)
+
+
+def test_remembered_payments_stand_for_payments(inputs: ScoringInputs) -> None:
+    norms = learn(inputs, None)
+    known = receivables(inputs.history.invoices, inputs.payments, inputs.credit_notes)
+    first_on = inputs.drafts.invoices["issued_on"].min()
+    for rows in (remembered(known), remembered(known, first_on)):
+        prepared = replace(
+            inputs,
+            payments=inputs.payments.clear(),
+            credit_notes=inputs.credit_notes.clear(),
+            remembered=rows,
+        )
+        assert_frame_equal(
+            paying(score(inputs, Models(), POLICY, norms)),
+            paying(score(prepared, Models(), POLICY, norms)),
+        )
+
+
+def test_without_payments_nobody_is_said_to_pay_late(inputs: ScoringInputs) -> None:
+    unpaid = replace(inputs, payments=inputs.payments.clear())
+    assert learn(unpaid, None).payers is None
+    assert learn(inputs, None).payers is not None

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from prebill.core.scoring.features import invariants, treatment
+from prebill.core.scoring.features.payment_everyone import Everyone
 from prebill.core.scoring.frames import Books, ScoringInputs, reference_customers, settle, visible
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms
@@ -35,6 +36,7 @@ class Company:
                 "line_shares": norms.line_shares,
                 "repeat_share": norms.repeat_share,
                 "judges": list(norms.judges),
+                "payers": None if norms.payers is None else norms.payers.to_lists(),
                 "tails": base64.b64encode(norms.tails.to_npz()).decode(),
                 "constancy": _packed(norms.constancy),
                 "recent": _packed(norms.recent),
@@ -47,6 +49,7 @@ class Company:
     def from_json(cls, text: str) -> "Company":
         """Read what :meth:`to_json` wrote."""
         content: dict[str, Any] = json.loads(text)
+        payers = content["payers"]
         norms = Norms(
             constancy=_unpacked(content["constancy"]),
             line_shares=content["line_shares"],
@@ -54,6 +57,7 @@ class Company:
             recent=_unpacked(content["recent"]),
             tails=Yardstick.from_npz(base64.b64decode(content["tails"])),
             judges=tuple(content["judges"]),
+            payers=None if payers is None else Everyone.from_lists(payers),
         )
         names = [one.name for one in fields(treatment.Everybody)]
         places = treatment.Everybody(**{name: _unpacked(content[name]) for name in names})

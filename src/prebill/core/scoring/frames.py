@@ -70,6 +70,8 @@ class ScoringInputs:
     """Drafts to judge and everything known beside them; what is missing is an empty frame.
 
     ``as_of_on``: the day before which models and tails learn, where that is not the first draft's.
+    ``remembered``: rows of :func:`payment_profile.remembered`, made before; payment figures then
+    read them instead of ``payments`` and ``credit_notes``.
     """
 
     history: Books
@@ -81,6 +83,7 @@ class ScoringInputs:
     usage_days: pl.DataFrame = field(default_factory=USAGE_DAYS.empty)
     agreements: Agreements | None = None
     as_of_on: date | None = None
+    remembered: pl.DataFrame | None = None
 
     @property
     def cut_off(self) -> date | None:
@@ -133,6 +136,7 @@ def settle(inputs: ScoringInputs) -> ScoringInputs:
         usage_days=usage,
         agreements=inputs.agreements,
         as_of_on=inputs.as_of_on,
+        remembered=inputs.remembered,
     )
 
 

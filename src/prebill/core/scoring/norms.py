@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.features import variance
+from prebill.core.scoring.features.payment_everyone import Everyone
 from prebill.core.scoring.frames import DAY
 from prebill.core.scoring.tails import Yardstick
 from prebill.core.scoring.windows import PORTFOLIO_DAYS
@@ -25,7 +26,8 @@ class Norms:
     ``constancy``: :func:`invariants.constancy`; ``line_shares``: :func:`invariants.line_shares`;
     ``repeat_share``: share of lines that repeat the previous invoice; ``recent``: ``POOLED``
     columns of the latest invoices; ``tails``: samples of every statistic; ``judges``: detectors
-    that had tails on past rows (the others state theirs).
+    that had tails on past rows (the others state theirs); ``payers``: everyone's payments, None
+    where nobody is known to have paid.
     """
 
     constancy: pl.DataFrame
@@ -34,6 +36,7 @@ class Norms:
     recent: pl.DataFrame
     tails: Yardstick = field(default_factory=Yardstick)
     judges: tuple[str, ...] = ()
+    payers: Everyone | None = None
 
 
 def recent_of(compared: pl.DataFrame) -> pl.DataFrame:

@@ -1,13 +1,15 @@
 """Payment figures of drafts: the fitted model's, else own rates pulled to a stated prior."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from prebill.core.scoring.features import payment
-from prebill.core.scoring.features.payment_history import receivables
-from prebill.core.scoring.frames import ScoringInputs
+from prebill.core.scoring.features.payment_everyone import Everyone, Outcomes, everyone_of
+from prebill.core.scoring.features.payment_history import OPEN, receivables
+from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models, PaymentRisk
 from prebill.core.scoring.models.payment_spec import Rung
 from prebill.core.scoring.models.prior import predict_prior
@@ -30,7 +32,11 @@ class PaymentFigures:
 
 
 def payment_figures(
-    inputs: ScoringInputs, models: Models, *, judges_persons: bool = True
+    inputs: ScoringInputs,
+    models: Models,
+    *,
+    everyone: Everyone | None = None,
+    judges_persons: bool = True,
 ) -> PaymentFigures:
     """Say when drafts will be paid.
 
@@ -40,6 +46,8 @@ def payment_figures(
         Settled by the as-of rule.
     models : Models
         Without payment risk, the customer's own distribution pulled to a prior answers.
+    everyone : Everyone or None
+        From :func:`payers_of` the company; None: counted from the history of ``inputs``.
     judges_persons : bool
         False: natural persons get the stated prior, whatever is known of them.
 
@@ -61,7 +69,7 @@ def payment_figures(
             "without is_business and tax id have a stated prior"
         )
     try:
-        figures = risk.predict(_features(inputs, asked))
+        figures = risk.predict(_features(inputs, asked, everyone))
     except Exception as error:
         notes.append(
             f"payment model failed, a stated prior answers: {type(error).__name__}: {error}"
@@ -79,6 +87,29 @@ def payment_figures(
     return PaymentFigures(ordered, versions, notes)
 
 
+def payers_of(inputs: ScoringInputs) -> Everyone | None:
+    """Count everyone's payments on the morning after the last known day.
+
+    Parameters
+    ----------
+    inputs : ScoringInputs
+        The company's history; drafts are left out.
+
+    Returns
+    -------
+    Everyone or None
+        One row. None: no payment is known, so that nothing can be said of anyone.
+    """
+    known = _known(replace(inputs, drafts=Books()))
+    paid = known.filter(pl.col("settled_day") < OPEN)
+    if paid.is_empty():
+        return None
+    last = max(known["issued_day"].to_numpy().max(), paid["settled_day"].to_numpy().max())
+    columns = ("counts_day", "due_day", "settled_day", "due_weekday")
+    outcomes = Outcomes(*(known[name].to_numpy() for name in columns))
+    return everyone_of(outcomes, np.array([last + 1]))
+
+
 def _of_persons(inputs: ScoringInputs) -> pl.DataFrame:
     """Drafts of customers who are not said to be a business and have no tax id."""
     businesses = inputs.customers.filter(
@@ -87,10 +118,19 @@ def _of_persons(inputs: ScoringInputs) -> pl.DataFrame:
     return inputs.drafts.invoices.join(businesses, on="customer_id", how="anti")
 
 
-def _features(inputs: ScoringInputs, asked: pl.DataFrame) -> pl.DataFrame:
-    """Features of drafts; without any payment nothing is known of past outcomes."""
-    drafts, history = inputs.drafts.invoices, inputs.history.invoices
+def _features(
+    inputs: ScoringInputs, asked: pl.DataFrame, everyone: Everyone | None
+) -> pl.DataFrame:
+    known = _known(inputs)
+    return payment.features(asked, payment.profile(known, asked, inputs.disputes, everyone))
+
+
+def _known(inputs: ScoringInputs) -> pl.DataFrame:
+    """``REMEMBERED`` without drafts; without any payment nothing is known of past outcomes."""
+    drafts = inputs.drafts.invoices
+    if inputs.remembered is not None:
+        return inputs.remembered.filter(~pl.col("invoice_id").is_in(drafts["invoice_id"].implode()))
+    history = inputs.history.invoices
     if inputs.payments.is_empty() and inputs.credit_notes.is_empty():
         history = history.clear()
-    known = receivables(history, inputs.payments, inputs.credit_notes, drafts)
-    return payment.features(asked, payment.profile(known, asked, inputs.disputes))
+    return payment.remembered(receivables(history, inputs.payments, inputs.credit_notes, drafts))

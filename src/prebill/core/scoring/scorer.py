@@ -21,7 +21,7 @@ from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms
-from prebill.core.scoring.payments import NOT_FOR_PERSONS, payment_figures
+from prebill.core.scoring.payments import NOT_FOR_PERSONS, payers_of, payment_figures
 from prebill.core.scoring.profiles import Everybody
 from prebill.core.scoring.scene import FEATURES, scene_of, with_forest
 from prebill.core.scoring.tails import Learning
@@ -89,7 +89,8 @@ def learn(inputs: ScoringInputs, forest: Forest | None) -> Norms:
     tails = _tails(scene, answers)
     judges = judges_of(tails)
     anomaly_scores(tails, judges, learning)
-    return replace(scene.norms, tails=learning.learnt(), judges=judges)
+    payers = payers_of(scene.inputs)
+    return replace(scene.norms, tails=learning.learnt(), judges=judges, payers=payers)
 
 
 def score_scene(
@@ -110,7 +111,12 @@ def score_scene(
         .join(anomalies, on="invoice_id", how="left", maintain_order="left")
         .with_columns(p_error=error_probability(pl.col("anomaly_score"), policy))
     )
-    payment = payment_figures(scene.inputs, models, judges_persons=policy.judges_persons)
+    payment = payment_figures(
+        scene.inputs,
+        models,
+        everyone=scene.norms.payers if is_learnt else None,
+        judges_persons=policy.judges_persons,
+    )
     drafts = drafts.join(payment.figures, on="invoice_id", how="left", maintain_order="left")
     scores = with_money(drafts, findings, policy).with_columns(
         p_error_basis=pl.lit("prior"), confidence=confidence(pl.col("known"))

@@ -20,13 +20,22 @@ from prebill.core.scoring.features.payment_history import (
     Floats,
     calendars,
     days_of,
-    profile,
     receivables,
     settlements,
 )
 from prebill.core.scoring.features.payment_own import Draft, OwnFigures, OwnPast, own_figures
+from prebill.core.scoring.features.payment_profile import Profile, profile, remembered
 
-__all__ = ["COLUMNS", "EDGES", "FEATURES", "features", "profile", "receivables", "settlements"]
+__all__ = [
+    "COLUMNS",
+    "EDGES",
+    "FEATURES",
+    "features",
+    "profile",
+    "receivables",
+    "remembered",
+    "settlements",
+]
 
 _OWNER: Final = "credit control"
 _DRAFT: Final = ("invoices.issued_on", "invoices.due_on", "invoices.currency")
@@ -141,15 +150,15 @@ _AROUND_DAYS: Final = 5
 _CHUNK_ROWS: Final = 4_000
 
 
-def features(drafts: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
+def features(drafts: pl.DataFrame, profile: Profile) -> pl.DataFrame:
     """Set each draft beside its customer's profile of the morning of its issue date.
 
     Parameters
     ----------
     drafts : pl.DataFrame
         ``INVOICES``; rows of one customer and issue date are one batch.
-    profile : pl.DataFrame
-        From :func:`profile`, holding every (customer, issue date) of the drafts.
+    profile : Profile
+        Holding every customer and issue date of the drafts.
 
     Returns
     -------
@@ -204,8 +213,8 @@ class _Drafts:
     same_due: Days
 
     @classmethod
-    def of(cls, drafts: pl.DataFrame, profile: pl.DataFrame) -> "_Drafts":
-        places = _places(drafts, profile)
+    def of(cls, drafts: pl.DataFrame, profile: Profile) -> "_Drafts":
+        places = _places(drafts, profile.keys)
         due = days_of(drafts["due_on"])
         amounts = np.maximum(drafts["total_minor"].to_numpy(), 1).astype(np.float64)
         _, batch, sizes = np.unique((places << 32) + due, return_inverse=True, return_counts=True)
@@ -223,16 +232,16 @@ class _Drafts:
         return _Drafts(*(getattr(self, name)[first:last] for name in self.__slots__))
 
 
-def _places(drafts: pl.DataFrame, profile: pl.DataFrame) -> Days:
+def _places(drafts: pl.DataFrame, profiled: pl.DataFrame) -> Days:
     """The profile row of each draft."""
     names = ("customer_id", "issued_on", "labels_before")
-    keys = [name for name in names if name in profile.columns and name in drafts.columns]
+    keys = [name for name in names if name in profiled.columns and name in drafts.columns]
     # One prepared row and drafts of its customer and morning: the hook; a join would cost as much
     # as everything else.
-    if profile.height == 1 and all((drafts[key] == profile[key].item()).all() for key in keys):
+    if profiled.height == 1 and all((drafts[key] == profiled[key].item()).all() for key in keys):
         return np.zeros(drafts.height, dtype=np.int64)
     places = drafts[keys].join(
-        profile[keys].with_row_index("place"), on=keys, how="left", maintain_order="left"
+        profiled[keys].with_row_index("place"), on=keys, how="left", maintain_order="left"
     )["place"]
     if places.null_count():
         customer = drafts.filter(places.is_null())["customer_id"][0]
@@ -249,21 +258,16 @@ class _Figures:
     hazards: dict[str, Floats]
 
 
-def _figures(drafts: _Drafts, profile: pl.DataFrame) -> _Figures:
-    calendar, days = drafts.calendar, bank_days()
+def _figures(drafts: _Drafts, profile: Profile) -> _Figures:
+    calendar, days, places = drafts.calendar, bank_days(), drafts.places
     weekday = days.weekday(calendar, drafts.due)
-
-    def everyone(name: str) -> Floats:
-        found: Floats = profile[name].to_numpy()[drafts.places]
-        return found
-
+    everyone = profile.everyone.take(places)
     own = own_figures(
-        OwnPast.of(profile["past"], drafts.places),
+        OwnPast.of(profile.past, places),
         Draft(drafts.issued, weekday, drafts.log_amount),
-        everyone("all_hazards"),
-        everyone("all_late_rate"),
+        everyone.hazards,
+        everyone.late_rate,
     )
-    issued_count = everyone("issued_count")
     figures = {
         "terms_days": drafts.due - drafts.issued,
         "due_weekday": (drafts.due + 3) % 7 + 1,
@@ -277,13 +281,13 @@ def _figures(drafts: _Drafts, profile: pl.DataFrame) -> _Figures:
         "same_due_count": drafts.same_due,
         **own.figures,
         **_own_late(own, drafts.due - drafts.issued),
-        "portfolio_late_rate": everyone("all_late_rate"),
-        "portfolio_recent_late_rate": everyone("all_recent_late_rate"),
+        "portfolio_late_rate": everyone.late_rate,
+        "portfolio_recent_late_rate": everyone.recent_late_rate,
         "portfolio_weekday_late_rate": np.take_along_axis(
-            everyone("all_weekday_late_rates"), weekday[:, None] - 1, axis=1
+            everyone.weekday_late_rates, weekday[:, None] - 1, axis=1
         )[:, 0],
-        "open_dispute_count": everyone("open_dispute_count"),
-        "dispute_share": everyone("dispute_count") / np.maximum(issued_count, 1.0),
+        "open_dispute_count": profile.open_disputes[places],
+        "dispute_share": profile.disputes[places] / np.maximum(profile.issued[places], 1.0),
         "due_day": drafts.due,
         "bank_calendar": calendar,
     }

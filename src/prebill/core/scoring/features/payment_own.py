@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from prebill.core.scoring.features.payment_history import (
     DELAY_CEILING,
@@ -25,6 +24,7 @@ from prebill.core.scoring.features.payment_history import (
     ranks,
     summed,
 )
+from prebill.core.scoring.features.payment_profile import Past
 
 Flags = npt.NDArray[np.bool_]
 
@@ -74,27 +74,19 @@ class OwnPast:
     log_amount: Floats
 
     @classmethod
-    def of(cls, past: pl.Series, places: Days) -> "OwnPast":
-        """Take the ``past`` of each draft's profile row."""
-        if len(past) == 1:
-            # The hook's one customer: polars would hand the list to a pool of threads.
-            every = past.item()
-            lengths = np.array([len(every)])
-        else:
-            every = past.explode(empty_as_null=False)
-            lengths = past.list.len().to_numpy().astype(np.int64)
-        count = lengths[places]
+    def of(cls, past: Past, places: Days) -> "OwnPast":
+        """Take the past of each draft's profile row."""
+        count = past.count[places]
         rank = ranks(count)
-        start = np.cumsum(lengths) - lengths
-        told = every.to_numpy()[np.repeat(start[places], count) + rank]
+        at = np.repeat(past.start[places], count) + rank
         return cls(
             size=len(places),
             row=np.repeat(np.arange(len(places)), count),
             rank=rank,
-            due=told[:, 0].astype(np.int64),
-            settled=told[:, 1].astype(np.int64),
-            weekday=told[:, 2].astype(np.int64),
-            log_amount=told[:, 3],
+            due=past.due[at],
+            settled=past.settled[at],
+            weekday=past.weekday[at],
+            log_amount=past.log_amount[at],
         )
 
     def take(self, is_taken: Flags) -> "OwnPast":
