@@ -135,6 +135,8 @@ def test_route_is_the_first_that_names_a_code() -> None:
         ({"failures": {"x": "hold"}}, "default"),
         ({"routes": {"default": "a", "tax": "b"}}, "list of texts"),
         ({"sla_hours": {"review": 0, "hold": 8}}, "outside"),
+        ({"payment_risk": {"natural_persons": "sometimes"}}, "allowed or forbidden"),
+        ({"payment_risk": {"robots": "allowed"}}, "keys"),
     ],
 )
 def test_wrong_policies_are_refused_in_words(change: dict, said: str) -> None:
@@ -146,6 +148,14 @@ def test_wrong_policies_are_refused_in_words(change: dict, said: str) -> None:
 def test_texts_that_are_no_policy_are_refused(text: str) -> None:
     with pytest.raises(PolicyError):
         Policy.parse(text)
+
+
+def test_use_for_natural_persons_is_a_switch() -> None:
+    assert parse().judges_persons
+    assert not parse(payment_risk={"natural_persons": "forbidden"}).judges_persons
+    unsaid = document()
+    del unsaid["payment_risk"]
+    assert Policy.parse(yaml.safe_dump(unsaid)).judges_persons
 
 
 def test_same_rule_id_twice_is_refused() -> None:

@@ -52,6 +52,7 @@ def remembered(receivables: pl.DataFrame, before: date | None = None) -> pl.Data
         From :func:`prebill.core.scoring.features.payment_history.receivables`.
     before : date or None
         A morning before all drafts to come: what none of them will look back on is left out.
+        Everyone's habits must then come from elsewhere.
 
     Returns
     -------
