@@ -57,8 +57,10 @@ def payment_figures(
         ``figures`` has ``invoice_id, p_late, days_late_p10, _p50, _p90, p_never, is_person``.
     """
     drafts = inputs.drafts.invoices
-    persons = _of_persons(inputs) if not judges_persons else drafts.clear()
-    asked = drafts.join(persons, on="invoice_id", how="anti", maintain_order="left")
+    persons = drafts.clear() if judges_persons else _of_persons(inputs)
+    asked = drafts
+    if not persons.is_empty():
+        asked = drafts.join(persons, on="invoice_id", how="anti", maintain_order="left")
     risk = models.payment_risk or PaymentRisk(Rung.PRIOR, 0.0)
     versions, notes = {"payment_rung": risk.rung.value}, []
     if models.payment_risk is None:
@@ -75,16 +77,13 @@ def payment_figures(
             f"payment model failed, a stated prior answers: {type(error).__name__}: {error}"
         )
         figures, versions = predict_prior(asked), {"payment_risk": NO_MODEL}
-    both = pl.concat(
-        [
-            figures.with_columns(is_person=pl.lit(value=False)),
-            predict_prior(persons).with_columns(is_person=pl.lit(value=True)),
-        ]
-    )
-    ordered = drafts.select("invoice_id").join(
-        both, on="invoice_id", how="left", maintain_order="left"
-    )
-    return PaymentFigures(ordered, versions, notes)
+    figures = figures.with_columns(is_person=pl.lit(value=False))
+    if not persons.is_empty():
+        stated = predict_prior(persons).with_columns(is_person=pl.lit(value=True))
+        figures = drafts.select("invoice_id").join(
+            pl.concat([figures, stated]), on="invoice_id", how="left", maintain_order="left"
+        )
+    return PaymentFigures(figures, versions, notes)
 
 
 def payers_of(inputs: ScoringInputs) -> Everyone | None:
@@ -129,7 +128,8 @@ def _known(inputs: ScoringInputs) -> pl.DataFrame:
     """``REMEMBERED`` without drafts; without any payment nothing is known of past outcomes."""
     drafts = inputs.drafts.invoices
     if inputs.remembered is not None:
-        return inputs.remembered.filter(~pl.col("invoice_id").is_in(drafts["invoice_id"].implode()))
+        is_draft = inputs.remembered["invoice_id"].is_in(drafts["invoice_id"].implode())
+        return inputs.remembered.filter(~is_draft) if is_draft.any() else inputs.remembered
     history = inputs.history.invoices
     if inputs.payments.is_empty() and inputs.credit_notes.is_empty():
         history = history.clear()
