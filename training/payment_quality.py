@@ -12,7 +12,12 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from prebill.core.scoring.models.payment_risk import PaymentRisk, fit_payment_risk, training_rows
+from prebill.core.scoring.models.payment_risk import (
+    PaymentRisk,
+    Rung,
+    fit_payment_risk,
+    training_rows,
+)
 from training.baselines import catboost_default, lightgbm_default, own_past
 from training.calibrate import Floats, calibration_error, error_if_perfect
 from training.dataset import Dataset
@@ -28,6 +33,7 @@ BATCHED: Final = "payment risk, as one batch"
 LIGHTGBM: Final = "LightGBM default, same features"
 CATBOOST: Final = "CatBoost default, same features"
 OWN_PAST: Final = "own past rate, last-10 median"
+OWN_HABITS: Final = "own hazards of what resembles it, no model"
 HAZARD: Final = "its hazard model alone"
 BINARY: Final = "scaled to its binary model alone"
 
@@ -77,6 +83,7 @@ def _cut(dataset: Dataset, spec: Specification, day: date) -> Cut:
     model = fit_payment_risk(rows, spec.seed, spec.payment())
     said = {
         OWN_PAST: own_past(known, later),
+        OWN_HABITS: predicted(PaymentRisk(Rung.PRIOR, 0.0), later.features, later),
         LIGHTGBM: lightgbm_default(rows, later, spec.seed),
         CATBOOST: catboost_default(rows, later, spec.seed),
         HAZARD: _predicted(model, later, weight=0.0),
@@ -110,7 +117,7 @@ def _comparisons(cuts: list[Cut], spec: Specification) -> str:
     """Ours less each other model: difference and 95 % interval, customers drawn."""
     judged = [_judged(cut) for cut in cuts]
     lines = ["| payment risk less | AUROC | Brier | MAE days |", "|---|---|---|---|"]
-    for other in (OWN_PAST, LIGHTGBM, CATBOOST, HAZARD, BINARY):
+    for other in (OWN_PAST, OWN_HABITS, LIGHTGBM, CATBOOST, HAZARD, BINARY):
         found = paired_intervals(judged, OURS, other, seed=spec.seed)
         cells = " | ".join(_shown(found.get(name)) for name in ("auroc", "brier", "mae_days"))
         lines.append(f"| {other} | {cells} |")
