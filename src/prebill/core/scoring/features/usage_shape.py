@@ -80,7 +80,7 @@ def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame
     daily = _daily(usage_days.filter(pl.col("used_on") >= first_on))
     spans = windows.select("customer_id", "window_start_on", "window_end_on").unique()
     placed = (
-        daily.sort("customer_id", "meter", "used_on")
+        daily.sort("used_on")
         .join_asof(
             spans.sort("window_start_on", "window_end_on"),
             left_on="used_on",
@@ -90,6 +90,7 @@ def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame
             check_sortedness=False,
         )
         .filter(pl.col("used_on") < pl.col("window_end_on"))
+        .sort("customer_id", "meter", "used_on")
     )
     key = ["customer_id", "meter", "window_start_on", "window_end_on"]
     found = placed.with_columns(gap=_gap(key[:3])).group_by(key).agg(*_statistics())

@@ -1,0 +1,79 @@
+"""What a window's statistics are made of: its own days of its own meter, whatever lies beside."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import polars as pl
+
+from prebill.core.schemas.internal import USAGE_DAYS
+from prebill.core.scoring.features import usage_shape
+
+FIRST = date(2026, 9, 1)
+MONTHS = (FIRST, date(2026, 10, 1), date(2026, 11, 1))
+
+
+def used(meter: str, days: list[int], quantity: int = 10) -> list[dict[str, object]]:
+    return [
+        {
+            "customer_id": "C1",
+            "meter": meter,
+            "source": "app",
+            "used_on": FIRST + timedelta(day),
+            "events": 1,
+            "repeated_events": 0,
+            "quantity": Decimal(quantity + day),
+            "repeated_quantity": Decimal(0),
+            "largest_quantity": Decimal(quantity + day),
+        }
+        for day in days
+    ]
+
+
+def invoices() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "invoice_id": ["I9", "I10"],
+            "customer_id": ["C1", "C1"],
+            "is_draft": [False, True],
+            "issued_on": list(MONTHS[1:]),
+            "period_start_on": list(MONTHS[:2]),
+            "period_end_on": list(MONTHS[1:]),
+        }
+    )
+
+
+def windows(*rows: dict[str, object]) -> dict[tuple[str, str], dict[str, object]]:
+    frame = USAGE_DAYS.conform(pl.DataFrame(rows, schema_overrides=dict(USAGE_DAYS.schema)))
+    profile = usage_shape.profile(frame, invoices(), invoices())
+    return {(row["invoice_id"], row["meter"]): row for row in profile.iter_rows(named=True)}
+
+
+def test_each_meter_has_the_days_of_its_window() -> None:
+    found = windows(*used("calls", [0, 1, 9, 32, 33]), *used("storage", [3, 40, 41, 50], 100))
+    assert {key: (row["events"], row["quantity"]) for key, row in found.items()} == {
+        ("I9", "calls"): (3, 40.0),
+        ("I10", "calls"): (2, 85.0),
+        ("I9", "storage"): (1, 103.0),
+        ("I10", "storage"): (3, 431.0),
+    }
+
+
+def test_silence_is_between_days_of_one_meter_and_window() -> None:
+    found = windows(*used("calls", [0, 1, 9, 29, 31, 59]), *used("storage", [5, 15, 59]))
+    silent = {key: row["longest_silence"] for key, row in found.items()}
+    assert silent == {
+        ("I9", "calls"): 19,
+        ("I10", "calls"): 27,
+        ("I9", "storage"): 14,
+        ("I10", "storage"): 29,
+    }
+
+
+def test_peak_is_the_largest_day() -> None:
+    found = windows(*used("calls", [0, 9]), *used("calls", [20], 90), *used("storage", [1, 2]))
+    assert found["I9", "calls"]["peak_on"] == FIRST + timedelta(20)
+
+
+def test_order_of_the_rows_says_nothing() -> None:
+    rows = [*used("calls", [0, 9, 40]), *used("storage", [1, 2, 33])]
+    assert windows(*rows) == windows(*reversed(rows))
