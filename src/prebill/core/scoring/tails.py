@@ -9,7 +9,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ LEAST_PAST: Final = 50
 LEAST_GROUP: Final = 200
 #: The share of the past above which the tail is continued as an exponential.
 TAIL_SHARE: Final = 0.02
+#: The exponential rests on so many values at least, whatever their share.
+LEAST_TAIL: Final = 5
 #: Deviations that must have happened before their tail is continued.
 LEAST_DEVIATIONS: Final = 20
 #: No tail claims to be rarer than this.
@@ -77,6 +79,14 @@ class Tails(Protocol):
         """
 
 
+class Beyond(NamedTuple):
+    """An exponential tail: where it starts, which share of the past lies beyond, its mean."""
+
+    start: float
+    share: float
+    mean: float
+
+
 @dataclass(frozen=True)
 class Sample:
     """What a statistic was on settled past invoices: sorted, without NaN."""
@@ -92,12 +102,17 @@ class Sample:
         return levels, share
 
     @cached_property
-    def _beyond(self) -> tuple[float, float] | None:
-        """Where the exponential starts and its mean; None: too few values lie there."""
-        count = len(self.values)
-        start = self.values[min(int(np.ceil(count * (1 - TAIL_SHARE))), count - 1)]
+    def _beyond(self) -> Beyond | None:
+        """The exponential of the largest values; None: too few of them differ."""
+        largest = max(int(len(self.values) * TAIL_SHARE), LEAST_TAIL)
+        if len(self.values) <= largest:
+            return None
+        start = self.values[-largest - 1]
         excess = self.values[self.values > start] - start
-        return (float(start), max(float(excess.mean()), 1e-9)) if len(excess) >= 5 else None
+        if len(excess) < LEAST_TAIL:
+            return None
+        share = len(excess) / len(self.values)
+        return Beyond(float(start), share, max(float(excess.mean()), 1e-9))
 
     @cached_property
     def _spread(self) -> float | None:
@@ -122,8 +137,8 @@ class Sample:
         # Between two past values the share is interpolated, so that no two values tie.
         share = np.interp(values, *self._levels)
         if self._beyond is not None:
-            start, mean = self._beyond
-            beyond = TAIL_SHARE * np.exp(-np.maximum(values - start, 0.0) / mean)
+            start, start_share, mean = self._beyond
+            beyond = start_share * np.exp(-np.maximum(values - start, 0.0) / mean)
             share = np.where(values > self.values[-1], np.minimum(share, beyond), share)
         return np.where(np.isnan(values), np.nan, np.clip(share, RAREST, 1.0))
 
