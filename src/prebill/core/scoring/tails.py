@@ -80,11 +80,21 @@ class Tails(Protocol):
 
 
 class Beyond(NamedTuple):
-    """An exponential tail: where it starts, which share of the past lies beyond, its mean."""
+    """An exponential tail: where it starts, how many of the past lie beyond and their mean."""
 
     start: float
     share: float
+    count: int
     mean: float
+
+    def survival(self, values: Values) -> Values:
+        """P(a value is at least as large), the mean being known from ``count`` values only.
+
+        The predictive distribution of an exponential under Jeffreys' prior: a few values say
+        little of what lies far beyond them, many let it go down as an exponential.
+        """
+        times = np.maximum(values - self.start, 0.0) / (self.count * self.mean)
+        return np.asarray(self.share * (1.0 + times) ** -self.count, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -111,8 +121,8 @@ class Sample:
         excess = self.values[self.values > start] - start
         if len(excess) < LEAST_TAIL:
             return None
-        share = len(excess) / len(self.values)
-        return Beyond(float(start), share, max(float(excess.mean()), 1e-9))
+        share, mean = len(excess) / len(self.values), max(float(excess.mean()), 1e-9)
+        return Beyond(float(start), share, len(excess), mean)
 
     @cached_property
     def _spread(self) -> float | None:
@@ -137,9 +147,8 @@ class Sample:
         # Between two past values the share is interpolated, so that no two values tie.
         share = np.interp(values, *self._levels)
         if self._beyond is not None:
-            start, start_share, mean = self._beyond
-            beyond = start_share * np.exp(-np.maximum(values - start, 0.0) / mean)
-            share = np.where(values > self.values[-1], np.minimum(share, beyond), share)
+            beyond = self._beyond.survival(values)
+            share = np.where(values > self._beyond.start, beyond, share)
         return np.where(np.isnan(values), np.nan, np.clip(share, RAREST, 1.0))
 
     def rarity(self, values: Values) -> Values:

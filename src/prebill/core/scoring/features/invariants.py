@@ -122,7 +122,8 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame, one row per key that has an earlier line
-        The key with ``own_rate, own_amount, own_tax_code, own_discount``.
+        The key with ``own_rate, own_quantity, own_amount`` (both summed), ``own_tax_code,
+        own_discount``.
     """
     by = ["series", "product"]
     wanted = keys.select(*by, "issued_on").unique()
@@ -135,6 +136,7 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         .group_by(*by, last_on="issued_on", maintain_order=True)
         .agg(
             own_rate=pl.col("rate").last(),
+            own_quantity=pl.col("quantity").sum(),
             own_amount=pl.col("amount").sum(),
             own_tax_code=pl.col("tax_code").last(),
             own_discount=pl.col("discount").last(),
@@ -168,6 +170,7 @@ def against_past(
     return wanted.join(seen, on=["product", "rate_key"], how="left").select(
         *lines.columns,
         "own_rate",
+        "own_quantity",
         "own_amount",
         "own_tax_code",
         "own_discount",
