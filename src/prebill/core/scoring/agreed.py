@@ -108,30 +108,31 @@ def agreed_changes(lines: pl.DataFrame) -> pl.DataFrame:
 
     Returns
     -------
-    pl.DataFrame
-        ``invoice_id, agreed_change_minor`` (before tax); only customers with a past.
+    pl.DataFrame, one row per draft with an agreed fixed charge
+        ``invoice_id``, ``agreed_change_minor`` (before tax; null without a past), ``is_agreed``:
+        the draft bills nothing else.
     """
-    fixed = lines.filter(_is_agreed_fixed())
+    is_whole = _is_agreed_fixed().all().over("invoice_id")
+    fixed = lines.with_columns(is_whole=is_whole).filter(_is_agreed_fixed())
     by_product = fixed.group_by("invoice_id", "product").agg(
-        now=pl.col("amount").sum(), before=pl.col("own_amount").first()
+        pl.col("is_whole").first(), now=pl.col("amount").sum(), before=pl.col("own_amount").first()
     )
-    has_past = pl.col("before").is_not_null().any().over("invoice_id")
-    change = pl.col("now") - pl.col("before").fill_null(0.0)
-    return (
-        by_product.filter(has_past)
-        .group_by("invoice_id")
-        .agg(agreed_change_minor=change.sum())
+    change = (pl.col("now") - pl.col("before").fill_null(0.0)).sum()
+    return by_product.group_by("invoice_id").agg(
+        agreed_change_minor=pl.when(pl.col("before").is_not_null().any()).then(change),
+        is_agreed=pl.col("is_whole").first(),
     )
 
 
 def less_agreed(invoices: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
-    """Take the agreed changes, and their tax, off the totals."""
+    """Take the agreed changes, and their tax, off the totals; null where all of it is agreed."""
     share = pl.coalesce(pl.col("total_minor") / pl.col("subtotal_minor"), pl.lit(1.0))
     less = estimated_minor(pl.col("agreed_change_minor").fill_null(0.0) * share)
+    is_agreed = pl.col("is_agreed").fill_null(value=False)
     return (
         invoices.join(changes, on="invoice_id", how="left", maintain_order="left")
-        .with_columns(total_minor=pl.col("total_minor") - less)
-        .drop("agreed_change_minor")
+        .with_columns(total_minor=pl.when(~is_agreed).then(pl.col("total_minor") - less))
+        .drop("agreed_change_minor", "is_agreed")
     )
 
 
@@ -139,7 +140,8 @@ def unchanged(lines: pl.DataFrame) -> pl.DataFrame:
     """The lines as they would be had the contract changed no fixed charge.
 
     More seats than last time, another price of them and a new add-on alter units, prices and the
-    mix of an invoice as they alter its total.
+    mix of an invoice as they alter its total. A draft of agreed fixed charges alone, such as a
+    one-off purchase, has nothing that the past could tell.
 
     Parameters
     ----------
@@ -151,25 +153,32 @@ def unchanged(lines: pl.DataFrame) -> pl.DataFrame:
     pl.DataFrame
         ``invoice_id, product, issued_on, quantity, amount_minor``: agreed fixed charges with
         quantity and amount of the customer's last invoice; those that are new to a customer with
-        a past are left out.
+        a past are left out, and drafts that have no others.
     """
+    is_whole = _is_agreed_fixed().all().over("invoice_id")
     has_past = (_is_agreed_fixed() & pl.col("own_amount").is_not_null()).any().over("invoice_id")
     is_changed = _is_agreed_fixed() & has_past
-    whole = ["invoice_id", "product"]
-    share = pl.col("amount") / pl.col("amount").sum().over(whole)
-    part = pl.col("quantity") / pl.col("quantity").sum().over(whole)
     return (
-        lines.with_columns(is_changed=is_changed)
+        lines.filter(~is_whole)
+        .with_columns(is_changed=is_changed)
         .filter(~pl.col("is_changed") | pl.col("own_amount").is_not_null())
         .select(
-            *whole,
+            "invoice_id",
+            "product",
             "issued_on",
-            quantity=pl.when("is_changed").then(pl.col("own_quantity") * part).otherwise("quantity"),
-            amount_minor=pl.when("is_changed")
-            .then(pl.col("own_amount") * share)
-            .otherwise("amount"),
+            quantity=_as_before("quantity"),
+            amount_minor=_as_before("amount"),
         )
     )
+
+
+def _as_before(name: str) -> pl.Expr:
+    """A line's part of what the last invoice had of its product, where that was changed."""
+    whole = pl.col(name).sum().over("invoice_id", "product")
+    part = pl.when(whole != 0).then(pl.col(name) / whole)
+    equal = 1.0 / pl.len().over("invoice_id", "product")
+    before = pl.col(f"own_{name}") * pl.coalesce(part, equal)
+    return pl.when("is_changed").then(before).otherwise(name)
 
 
 def _is_agreed_fixed() -> pl.Expr:

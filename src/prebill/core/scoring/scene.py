@@ -6,6 +6,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.agreed import agreed_changes, as_agreed, less_agreed, unchanged
+from prebill.core.scoring.announced import as_announced
 from prebill.core.scoring.detectors.base import Scene
 from prebill.core.scoring.features import (
     invariants,
@@ -16,7 +17,15 @@ from prebill.core.scoring.features import (
     usage_shape,
     variance,
 )
-from prebill.core.scoring.frames import Books, ScoringInputs, judged_rows, settle, visible
+from prebill.core.scoring.features.season import portfolio_moves
+from prebill.core.scoring.frames import (
+    Books,
+    ScoringInputs,
+    judged_rows,
+    reference_customers,
+    settle,
+    visible,
+)
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms, recent_of, repeat_share_of
 from prebill.core.scoring.profiles import Everybody, Profiles, profiles_of
@@ -88,20 +97,26 @@ def scene_from(
     lines = invariants.line_features(lines, constancy)
     shares = invariants.line_shares(_past(lines)) if norms is None else norms.line_shares
     measured, sized = own, facts
-    if inputs.agreements is None:
+    if inputs.agreements is None and inputs.terms.is_empty():
         rows = rows.with_columns(agreed_change_minor=pl.lit(None, dtype=pl.Float64))
     else:
-        lines = as_agreed(lines, inputs.agreements)
+        lines = (
+            as_announced(lines, rows, inputs.terms)
+            if inputs.agreements is None
+            else as_agreed(lines, inputs.agreements)
+        )
         changes = agreed_changes(lines)
-        rows = rows.join(changes, on="invoice_id", how="left", maintain_order="left")
+        rows = rows.join(
+            changes.drop("is_agreed"), on="invoice_id", how="left", maintain_order="left"
+        )
         sized = unchanged(lines)
         measured = Books(less_agreed(own.invoices, changes), sized)
     shifts = quantity.line_shifts(sized, everybody.sizes)
     levels = _levels(rows, variance.measures(measured, shifts), profiles.level)
     constants = invariants.features(lines, shares)
-    recent = None if norms is None else norms.recent
+    recent, moves = (None, _moves(profiles)) if norms is None else (norms.recent, norms.moves)
     parts = (
-        variance.features(levels, recent),
+        variance.features(levels, moves, recent),
         constants,
         treatment.features(
             rows, constants, inputs.customers, own=profiles.own, everybody=everybody.places
@@ -116,8 +131,16 @@ def scene_from(
     rows = rows.join(_largest(usage), on="invoice_id", how="left", maintain_order="left")
     if norms is None:
         past = _past(rows)
-        norms = Norms(constancy, shares, repeat_share_of(past), recent_of(_past(levels)))
+        norms = Norms(constancy, shares, repeat_share_of(past), recent_of(_past(levels)), moves)
     return Scene(inputs, books, rows, lines, usage, norms, norms.tails)
+
+
+def _moves(profiles: Profiles) -> pl.DataFrame:
+    """What the portfolio did day by day, from customers that stand for it."""
+    every = profiles.history
+    chosen = reference_customers(every)
+    stand = every.join(chosen, on="customer_id", how="semi")
+    return portfolio_moves(stand, variance.SEASONAL)
 
 
 def with_forest(scene: Scene, forest: Forest | None) -> Scene:
