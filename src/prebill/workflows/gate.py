@@ -14,15 +14,19 @@ import polars as pl
 from prebill.core.errors import InputError
 from prebill.core.policy.model import Policy
 from prebill.core.schemas.inbound import (
+    CONTRACT_TERMS,
     CREDIT_NOTES,
     CUSTOMERS,
     DISPUTES,
     INVOICE_LINES,
     INVOICES,
     PAYMENTS,
+    SUBSCRIPTION_PHASES,
+    SUBSCRIPTIONS,
     USAGE_EVENTS,
 )
 from prebill.core.schemas.internal import DECISIONS, FINDINGS
+from prebill.core.scoring.announced import terms_of
 from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models, fit_models
 from prebill.core.scoring.models.prior import predict_prior
@@ -102,7 +106,7 @@ def gather(history: Path, drafts: Path) -> Gathered:
         frame.name: pl.concat([own[frame.name].frame, past[frame.name].frame]).unique(
             frame.key, keep="first", maintain_order=True
         )
-        for frame in (CUSTOMERS, PAYMENTS, CREDIT_NOTES, DISPUTES, USAGE_EVENTS)
+        for frame in (CUSTOMERS, PAYMENTS, CREDIT_NOTES, DISPUTES, USAGE_EVENTS, *_TERMS)
     }
     inputs = ScoringInputs(
         history=Books(past["invoices"].frame, past["invoice_lines"].frame),
@@ -112,6 +116,7 @@ def gather(history: Path, drafts: Path) -> Gathered:
         credit_notes=joined["credit_notes"],
         disputes=joined["disputes"],
         usage_days=usage_days(joined["usage_events"]),
+        terms=terms_of(*(joined[frame.name] for frame in _TERMS)),
     )
     broken = [
         loaded.broken.with_columns(file=pl.concat_str(pl.lit(f"{folder.name}/"), "file"))
@@ -274,6 +279,7 @@ def _left_out(own: dict[str, Loaded], past: dict[str, Loaded]) -> list[str]:
         "payments": "no payments: payment figures are a stated prior",
         "credit_notes": "no credit notes: past corrections are unknown",
         "usage_events": "no usage events: missing, repeated and stuck usage not judged",
+        "contract_terms": "no contract terms: agreed changes look like any other",
         "customers": "no customers: a new customer's tax is not compared with its country's",
     }
     for name, cost in costs.items():
@@ -283,4 +289,9 @@ def _left_out(own: dict[str, Loaded], past: dict[str, Loaded]) -> list[str]:
     return notes
 
 
-_BOTH: Final = (CUSTOMERS, INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES, DISPUTES, USAGE_EVENTS)
+#: What contracts say; in the order of :func:`terms_of`.
+_TERMS: Final = (SUBSCRIPTIONS, SUBSCRIPTION_PHASES, CONTRACT_TERMS)
+_BOTH: Final = (
+    *(CUSTOMERS, INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES, DISPUTES, USAGE_EVENTS),
+    *_TERMS,
+)

@@ -43,7 +43,7 @@ from prebill.workflows.shard import ShardInputs, gate_lines
 WIDEST_OFFSET: Final = timedelta(days=1)
 #: History read beyond what features look back on, for payments of older invoices.
 SLACK: Final = timedelta(days=LOOK_BACK_DAYS + 120)
-USAGE_HISTORY: Final = timedelta(days=LOOK_BACK_DAYS)
+USAGE_HISTORY: Final = timedelta(days=430)
 
 
 @dataclass(frozen=True, slots=True)

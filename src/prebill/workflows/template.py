@@ -18,7 +18,10 @@ _FORMS: Final = {
     Kind.INSTANT: "instant with offset, 2026-10-31T09:30:00Z",
 }
 #: What `prebill score` reads; the others are for the whole pipeline.
-_GATE: Final = ("customers", "invoices", "invoice_lines", "payments", "credit_notes")
+_GATE: Final = (
+    *("customers", "invoices", "invoice_lines", "payments", "credit_notes", "usage_events"),
+    *("subscriptions", "subscription_phases", "contract_terms"),
+)
 _README: Final = "README.txt"
 
 

@@ -33,6 +33,12 @@ def test_tail_goes_on_beyond_the_largest_and_stays_ordered() -> None:
     assert shares.min() >= RAREST
 
 
+def test_tail_of_a_short_past_goes_on_too() -> None:
+    past = np.sort(np.random.default_rng(2).exponential(size=120))
+    largest, twice, thrice = Sample(past).survival(past[-1] * np.array([1.0, 2.0, 3.0]))
+    assert largest > 2 * twice > 4 * thrice > 4 * RAREST
+
+
 def test_group_with_enough_past_is_its_own_yardstick() -> None:
     frame = pl.DataFrame(
         {

@@ -1,10 +1,15 @@
-"""What the contract prices to beside what the draft bills, a row a contract and charge."""
+"""What the contract prices to beside what the draft bills, a row a contract and charge.
+
+And what follows for the comparison with the past: whatever changed as agreed is no deviation, so a
+draft is set beside earlier invoices as if those terms had not changed.
+"""
 
 from typing import Final
 
 import polars as pl
 
 from prebill.core.scoring.frames import Agreements
+from prebill.core.scoring.words import estimated_minor
 
 #: Differences up to so many minor units a charge are rounding.
 ROUNDING_MINOR: Final = 2
@@ -67,6 +72,118 @@ def conforming(agreements: Agreements) -> pl.DataFrame:
         .drop_nulls()
         .unique(["invoice_id", "product"], keep="first", maintain_order=True)
     )
+
+
+def as_agreed(lines: pl.DataFrame, agreements: Agreements) -> pl.DataFrame:
+    """A rate or discount that changed as the contract says is no deviation.
+
+    Parameters
+    ----------
+    lines : pl.DataFrame
+        From :func:`features.invariants.line_features`.
+    agreements : Agreements
+        What was agreed.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``lines`` with ``is_metered``: null unless the line bills what the contract prices to.
+    """
+    agreed = conforming(agreements)
+    joined = lines.join(agreed, on=["invoice_id", "product"], how="left", maintain_order="left")
+    is_agreed = pl.col("is_metered").is_not_null()
+    return joined.with_columns(
+        pl.when(is_agreed).then(pl.col(name) * 0).otherwise(pl.col(name)).alias(name)
+        for name in ("off_unseen", "off_own", "off_discount")
+    )
+
+
+def agreed_changes(lines: pl.DataFrame) -> pl.DataFrame:
+    """What the contract changed in fixed charges of drafts since the customer's last invoice.
+
+    Parameters
+    ----------
+    lines : pl.DataFrame
+        From :func:`as_agreed`.
+
+    Returns
+    -------
+    pl.DataFrame, one row per draft with an agreed fixed charge
+        ``invoice_id``, ``agreed_change_minor`` (before tax; null without a past), ``is_agreed``:
+        the draft bills nothing else.
+    """
+    is_whole = _is_agreed_fixed().all().over("invoice_id")
+    fixed = lines.with_columns(is_whole=is_whole).filter(_is_agreed_fixed())
+    by_product = fixed.group_by("invoice_id", "product").agg(
+        pl.col("is_whole").first(), now=pl.col("amount").sum(), before=pl.col("own_amount").first()
+    )
+    change = (pl.col("now") - pl.col("before").fill_null(0.0)).sum()
+    return by_product.group_by("invoice_id").agg(
+        agreed_change_minor=pl.when(pl.col("before").is_not_null().any()).then(change),
+        is_agreed=pl.col("is_whole").first(),
+    )
+
+
+def less_agreed(invoices: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+    """Take the agreed changes, and their tax, off the totals; null where all of it is agreed."""
+    share = pl.coalesce(pl.col("total_minor") / pl.col("subtotal_minor"), pl.lit(1.0))
+    less = estimated_minor(pl.col("agreed_change_minor").fill_null(0.0) * share)
+    is_agreed = pl.col("is_agreed").fill_null(value=False)
+    return (
+        invoices.join(changes, on="invoice_id", how="left", maintain_order="left")
+        .with_columns(total_minor=pl.when(~is_agreed).then(pl.col("total_minor") - less))
+        .drop("agreed_change_minor", "is_agreed")
+    )
+
+
+def unchanged(lines: pl.DataFrame) -> pl.DataFrame:
+    """The lines as they would be had the contract changed no fixed charge.
+
+    More seats than last time, another price of them and a new add-on alter units, prices and the
+    mix of an invoice as they alter its total. A draft of agreed fixed charges alone, such as a
+    one-off purchase, has nothing that the past could tell.
+
+    Parameters
+    ----------
+    lines : pl.DataFrame
+        From :func:`as_agreed`.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``invoice_id, product, issued_on, quantity, amount_minor``: agreed fixed charges with
+        quantity and amount of the customer's last invoice; those that are new to a customer with
+        a past are left out, and drafts that have no others.
+    """
+    is_whole = _is_agreed_fixed().all().over("invoice_id")
+    has_past = (_is_agreed_fixed() & pl.col("own_amount").is_not_null()).any().over("invoice_id")
+    is_changed = _is_agreed_fixed() & has_past
+    return (
+        lines.filter(~is_whole)
+        .with_columns(is_changed=is_changed)
+        .filter(~pl.col("is_changed") | pl.col("own_amount").is_not_null())
+        .select(
+            "invoice_id",
+            "product",
+            "issued_on",
+            quantity=_as_before("quantity"),
+            amount_minor=_as_before("amount"),
+        )
+    )
+
+
+def _as_before(name: str) -> pl.Expr:
+    """A line's part of what the last invoice had of its product, where that was changed."""
+    whole = pl.col(name).sum().over("invoice_id", "product")
+    part = pl.when(whole != 0).then(pl.col(name) / whole)
+    equal = 1.0 / pl.len().over("invoice_id", "product")
+    before = pl.col(f"own_{name}") * pl.coalesce(part, equal)
+    return pl.when("is_changed").then(before).otherwise(name)
+
+
+def _is_agreed_fixed() -> pl.Expr:
+    """Lines of drafts that bill a fixed charge as the contract prices it."""
+    return (pl.col("is_draft") & ~pl.col("is_metered")).fill_null(value=False)
 
 
 def first_drafts(agreements: Agreements) -> pl.DataFrame:

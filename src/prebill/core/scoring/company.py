@@ -40,6 +40,7 @@ class Company:
                 "tails": base64.b64encode(norms.tails.to_npz()).decode(),
                 "constancy": _packed(norms.constancy),
                 "recent": _packed(norms.recent),
+                "moves": _packed(norms.moves),
                 **{name: _packed(getattr(self.everybody, name)) for name in _TABLES},
                 **{one.name: _packed(getattr(places, one.name)) for one in fields(places)},
             }
@@ -55,6 +56,7 @@ class Company:
             line_shares=content["line_shares"],
             repeat_share=content["repeat_share"],
             recent=_unpacked(content["recent"]),
+            moves=_unpacked(content["moves"]),
             tails=Yardstick.from_npz(base64.b64decode(content["tails"])),
             judges=tuple(content["judges"]),
             payers=None if payers is None else Everyone.from_lists(payers),

@@ -20,9 +20,11 @@ from prebill.core.schemas.inbound import (
     PAYMENTS,
 )
 from prebill.core.schemas.internal import USAGE_DAYS
+from prebill.core.scoring.announced import TERMS
 
-#: History that features look back on: a year, the season of it, and slack for late issues.
-LOOK_BACK_DAYS: Final = 430
+#: History that features look back on: a year, the months before that make a centre of its value
+#: then, and slack for late issues.
+LOOK_BACK_DAYS: Final = 640
 #: Most recent history invoices on which tails are calibrated and the forest is fitted.
 REFERENCE_ROWS: Final = 30_000
 #: The start of the history is no yardstick, if this many rows remain without it.
@@ -71,7 +73,8 @@ class ScoringInputs:
 
     ``as_of_on``: the day before which models and tails learn, where that is not the first draft's.
     ``remembered``: rows of :func:`payment_profile.remembered`, made before; payment figures then
-    read them instead of ``payments`` and ``credit_notes``.
+    read them instead of ``payments`` and ``credit_notes``. ``terms``: what contracts say, where
+    nothing prices them (:mod:`announced`).
     """
 
     history: Books
@@ -82,6 +85,7 @@ class ScoringInputs:
     disputes: pl.DataFrame = field(default_factory=DISPUTES.empty)
     usage_days: pl.DataFrame = field(default_factory=USAGE_DAYS.empty)
     agreements: Agreements | None = None
+    terms: pl.DataFrame = field(default_factory=TERMS.empty)
     as_of_on: date | None = None
     remembered: pl.DataFrame | None = None
 
@@ -135,6 +139,7 @@ def settle(inputs: ScoringInputs) -> ScoringInputs:
         disputes=disputed.join(ids, on="invoice_id", how="anti"),
         usage_days=usage,
         agreements=inputs.agreements,
+        terms=inputs.terms,
         as_of_on=inputs.as_of_on,
         remembered=inputs.remembered,
     )

@@ -25,15 +25,16 @@ class Norms:
 
     ``constancy``: :func:`invariants.constancy`; ``line_shares``: :func:`invariants.line_shares`;
     ``repeat_share``: share of lines that repeat the previous invoice; ``recent``: ``POOLED``
-    columns of the latest invoices; ``tails``: samples of every statistic; ``judges``: detectors
-    that had tails on past rows (the others state theirs); ``payers``: everyone's payments, None
-    where nobody is known to have paid.
+    columns of the latest invoices; ``moves``: :func:`season.portfolio_moves`; ``tails``: samples
+    of every statistic; ``judges``: detectors that had tails on past rows (the others state
+    theirs); ``payers``: everyone's payments, None where nobody is known to have paid.
     """
 
     constancy: pl.DataFrame
     line_shares: dict[str, float]
     repeat_share: float
     recent: pl.DataFrame
+    moves: pl.DataFrame
     tails: Yardstick = field(default_factory=Yardstick)
     judges: tuple[str, ...] = ()
     payers: Everyone | None = None

@@ -52,12 +52,14 @@ class Everybody:
 class Profiles:
     """The past as the asked invoices see it.
 
-    ``level``: a row per asked invoice (:func:`variance.profile`); ``products``
-    (:func:`invariants.profile`); ``previous`` (:func:`line_mix.profile`) with ``repeats``, how many
-    lines of that previous invoice repeated the one before; ``own`` (:mod:`treatment`); ``twins``
-    (:func:`twins.profile`); ``usage`` (:func:`usage_shape.profile`).
+    ``history``: every visible invoice (:func:`variance.measures`); ``level``: a row per asked
+    invoice (:func:`variance.profile`); ``products`` (:func:`invariants.profile`); ``previous``
+    (:func:`line_mix.profile`) with ``repeats``, how many lines of that previous invoice repeated
+    the one before; ``own`` (:mod:`treatment`); ``twins`` (:func:`twins.profile`); ``usage``
+    (:func:`usage_shape.profile`).
     """
 
+    history: pl.DataFrame
     level: pl.DataFrame
     products: pl.DataFrame
     previous: pl.DataFrame
@@ -98,6 +100,7 @@ def profiles_of(
     )
     previous = line_mix.profile(books, keys)
     return Profiles(
+        history=measures,
         level=pl.concat(
             [keys.select("invoice_id"), variance.profile(measures, days)], how="horizontal"
         ),

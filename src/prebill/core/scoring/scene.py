@@ -5,7 +5,8 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.scoring.agreed import conforming
+from prebill.core.scoring.agreed import agreed_changes, as_agreed, less_agreed, unchanged
+from prebill.core.scoring.announced import as_announced
 from prebill.core.scoring.detectors.base import Scene
 from prebill.core.scoring.features import (
     invariants,
@@ -16,18 +17,18 @@ from prebill.core.scoring.features import (
     usage_shape,
     variance,
 )
+from prebill.core.scoring.features.season import portfolio_moves
 from prebill.core.scoring.frames import (
-    Agreements,
     Books,
     ScoringInputs,
     judged_rows,
+    reference_customers,
     settle,
     visible,
 )
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms, recent_of, repeat_share_of
 from prebill.core.scoring.profiles import Everybody, Profiles, profiles_of
-from prebill.core.scoring.words import estimated_minor
 
 #: Invoice features by name → meaning: what a feature row stores.
 FEATURES: Final[dict[str, str]] = {
@@ -95,19 +96,27 @@ def scene_from(
     constancy = invariants.constancy(_past(lines)) if norms is None else norms.constancy
     lines = invariants.line_features(lines, constancy)
     shares = invariants.line_shares(_past(lines)) if norms is None else norms.line_shares
-    measured = own
-    if inputs.agreements is None:
+    measured, sized = own, facts
+    if inputs.agreements is None and inputs.terms.is_empty():
         rows = rows.with_columns(agreed_change_minor=pl.lit(None, dtype=pl.Float64))
     else:
-        lines = _as_agreed(lines, inputs.agreements)
-        measured, changes = _less_agreed(own, lines)
-        rows = rows.join(changes, on="invoice_id", how="left", maintain_order="left")
-    shifts = quantity.line_shifts(facts, everybody.sizes)
+        lines = (
+            as_announced(lines, rows, inputs.terms)
+            if inputs.agreements is None
+            else as_agreed(lines, inputs.agreements)
+        )
+        changes = agreed_changes(lines)
+        rows = rows.join(
+            changes.drop("is_agreed"), on="invoice_id", how="left", maintain_order="left"
+        )
+        sized = unchanged(lines)
+        measured = Books(less_agreed(own.invoices, changes), sized)
+    shifts = quantity.line_shifts(sized, everybody.sizes)
     levels = _levels(rows, variance.measures(measured, shifts), profiles.level)
     constants = invariants.features(lines, shares)
-    recent = None if norms is None else norms.recent
+    recent, moves = (None, _moves(profiles)) if norms is None else (norms.recent, norms.moves)
     parts = (
-        variance.features(levels, recent),
+        variance.features(levels, moves, recent),
         constants,
         treatment.features(
             rows, constants, inputs.customers, own=profiles.own, everybody=everybody.places
@@ -122,8 +131,16 @@ def scene_from(
     rows = rows.join(_largest(usage), on="invoice_id", how="left", maintain_order="left")
     if norms is None:
         past = _past(rows)
-        norms = Norms(constancy, shares, repeat_share_of(past), recent_of(_past(levels)))
+        norms = Norms(constancy, shares, repeat_share_of(past), recent_of(_past(levels)), moves)
     return Scene(inputs, books, rows, lines, usage, norms, norms.tails)
+
+
+def _moves(profiles: Profiles) -> pl.DataFrame:
+    """What the portfolio did day by day, from customers that stand for it."""
+    every = profiles.history
+    chosen = reference_customers(every)
+    stand = every.join(chosen, on="customer_id", how="semi")
+    return portfolio_moves(stand, variance.SEASONAL)
 
 
 def with_forest(scene: Scene, forest: Forest | None) -> Scene:
@@ -148,46 +165,3 @@ def _largest(usage: pl.DataFrame) -> pl.DataFrame:
     return usage.group_by("invoice_id").agg(
         pl.col(name).max().alias(f"usage_{name}") for name in usage_shape.FEATURES
     )
-
-
-def _as_agreed(lines: pl.DataFrame, agreements: Agreements) -> pl.DataFrame:
-    """A rate or discount that changed as the contract says is no deviation."""
-    agreed = conforming(agreements)
-    joined = lines.join(agreed, on=["invoice_id", "product"], how="left", maintain_order="left")
-    is_agreed = pl.col("is_metered").is_not_null()
-    return joined.with_columns(
-        pl.when(is_agreed).then(pl.col(name) * 0).otherwise(pl.col(name)).alias(name)
-        for name in ("off_unseen", "off_own", "off_discount")
-    )
-
-
-def _less_agreed(books: Books, lines: pl.DataFrame) -> tuple[Books, pl.DataFrame]:
-    """Take off what the contract changed in fixed charges since the last invoice.
-
-    An upgrade or a one-off purchase that the contract has is no deviation of the level; what is
-    left of the draft is compared with the customer's past.
-
-    Returns
-    -------
-    Books, pl.DataFrame
-        The books as the level sees them; ``invoice_id, agreed_change_minor`` (before tax).
-    """
-    fixed = lines.filter(pl.col("is_draft"), ~pl.col("is_metered"))
-    by_product = fixed.group_by("invoice_id", "product").agg(
-        now=pl.col("amount").sum(), before=pl.col("own_amount").first()
-    )
-    has_past = pl.col("before").is_not_null().any().over("invoice_id")
-    by_product = by_product.filter(has_past)
-    changes = by_product.group_by("invoice_id").agg(
-        agreed_change_minor=(pl.col("now") - pl.col("before").fill_null(0.0)).sum()
-    )
-    fresh = by_product.filter(pl.col("before").is_null()).select("invoice_id", "product")
-    share = pl.coalesce(pl.col("total_minor") / pl.col("subtotal_minor"), pl.lit(1.0))
-    less = estimated_minor(pl.col("agreed_change_minor").fill_null(0.0) * share)
-    invoices = (
-        books.invoices.join(changes, on="invoice_id", how="left", maintain_order="left")
-        .with_columns(total_minor=pl.col("total_minor") - less)
-        .drop("agreed_change_minor")
-    )
-    kept = books.lines.join(fresh, on=["invoice_id", "product"], how="anti")
-    return Books(invoices, kept), changes

@@ -23,6 +23,8 @@ LEAST_PAST: Final = 50
 LEAST_GROUP: Final = 200
 #: The share of the past above which the tail is continued as an exponential.
 TAIL_SHARE: Final = 0.02
+#: The exponential rests on so many values at least, whatever their share.
+LEAST_TAIL: Final = 5
 #: Deviations that must have happened before their tail is continued.
 LEAST_DEVIATIONS: Final = 20
 #: No tail claims to be rarer than this.
@@ -77,6 +79,25 @@ class Tails(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """An exponential tail: where it starts, how many of the past lie beyond and their mean."""
+
+    start: float
+    share: float
+    count: int
+    mean: float
+
+    def survival(self, values: Values) -> Values:
+        """P(a value is at least as large), the mean being known from ``count`` values only.
+
+        The predictive distribution of an exponential under Jeffreys' prior: a few values say
+        little of what lies far beyond them, many let it go down as an exponential.
+        """
+        times = np.maximum(values - self.start, 0.0) / (self.count * self.mean)
+        return np.asarray(self.share * (1.0 + times) ** -self.count, dtype=np.float64)
+
+
 @dataclass(frozen=True)
 class Sample:
     """What a statistic was on settled past invoices: sorted, without NaN."""
@@ -92,12 +113,17 @@ class Sample:
         return levels, share
 
     @cached_property
-    def _beyond(self) -> tuple[float, float] | None:
-        """Where the exponential starts and its mean; None: too few values lie there."""
-        count = len(self.values)
-        start = self.values[min(int(np.ceil(count * (1 - TAIL_SHARE))), count - 1)]
+    def _beyond(self) -> Beyond | None:
+        """The exponential of the largest values; None: too few of them differ."""
+        largest = max(int(len(self.values) * TAIL_SHARE), LEAST_TAIL)
+        if len(self.values) <= largest:
+            return None
+        start = self.values[-largest - 1]
         excess = self.values[self.values > start] - start
-        return (float(start), max(float(excess.mean()), 1e-9)) if len(excess) >= 5 else None
+        if len(excess) < LEAST_TAIL:
+            return None
+        share, mean = len(excess) / len(self.values), max(float(excess.mean()), 1e-9)
+        return Beyond(float(start), share, len(excess), mean)
 
     @cached_property
     def _spread(self) -> float | None:
@@ -122,9 +148,8 @@ class Sample:
         # Between two past values the share is interpolated, so that no two values tie.
         share = np.interp(values, *self._levels)
         if self._beyond is not None:
-            start, mean = self._beyond
-            beyond = TAIL_SHARE * np.exp(-np.maximum(values - start, 0.0) / mean)
-            share = np.where(values > self.values[-1], np.minimum(share, beyond), share)
+            beyond = self._beyond.survival(values)
+            share = np.where(values > self._beyond.start, beyond, share)
         return np.where(np.isnan(values), np.nan, np.clip(share, RAREST, 1.0))
 
     def rarity(self, values: Values) -> Values:

@@ -21,7 +21,7 @@ from prebill.core.scoring.tails import surprise_of
 from prebill.core.scoring.words import estimated_minor, money_text, over_under
 
 #: Deviations that count beside the forest.
-SINGLE: Final = ("total_season", "units_ratio", "shift_ratio", "peak_ratio", "total_peers")
+SINGLE: Final = ("total_ratio", "units_ratio", "shift_ratio", "peak_ratio", "total_peers")
 #: Own invoices known: none, one or two, a few, eight.
 _REGIMES: Final = (0.5, 2.5, 5.5)
 
@@ -71,7 +71,7 @@ def _findings(frame: pl.DataFrame) -> pl.DataFrame:
         "invoice_id",
         "score",
         "amount_minor",
-        code=pl.when(pl.col("total_season").abs() < 0.1)
+        code=pl.when(pl.col("total_ratio").abs() < 0.1)
         .then(pl.lit("composition_unusual"))
         .when(pl.col("amount_minor") >= 0)
         .then(pl.lit("total_above_history"))
@@ -102,8 +102,8 @@ def _findings(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _ordinary_minor() -> pl.Expr:
-    """The own median, moved as the portfolio moved, with what the contract changed; an estimate."""
-    center = pl.col("total_center") + pl.col("portfolio_move")
+    """The own median with the portfolio's move, the season and what the contract changed."""
+    center = pl.col("total_center") + pl.col("portfolio_move") + pl.col("total_season").fill_null(0)
     agreed = pl.col("agreed_change_minor").fill_null(0.0)
     return estimated_minor(center.sign() * (center.abs().exp() - 1) + agreed)
 

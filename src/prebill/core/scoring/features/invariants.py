@@ -122,7 +122,8 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame, one row per key that has an earlier line
-        The key with ``own_rate, own_amount, own_tax_code, own_discount``.
+        The key with ``own_rate, own_quantity, own_amount`` (both summed), ``own_tax_code,
+        own_discount``.
     """
     by = ["series", "product"]
     wanted = keys.select(*by, "issued_on").unique()
@@ -135,6 +136,7 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         .group_by(*by, last_on="issued_on", maintain_order=True)
         .agg(
             own_rate=pl.col("rate").last(),
+            own_quantity=pl.col("quantity").sum(),
             own_amount=pl.col("amount").sum(),
             own_tax_code=pl.col("tax_code").last(),
             own_discount=pl.col("discount").last(),
@@ -168,6 +170,7 @@ def against_past(
     return wanted.join(seen, on=["product", "rate_key"], how="left").select(
         *lines.columns,
         "own_rate",
+        "own_quantity",
         "own_amount",
         "own_tax_code",
         "own_discount",
@@ -180,17 +183,29 @@ def against_past(
 
 
 def constancy(lines: pl.DataFrame) -> pl.DataFrame:
-    """How often the rate of a product changes: ``product, changing`` (a share of its lines).
+    """How often the rate of a product, and its discount, change.
 
     Parameters
     ----------
     lines : pl.DataFrame
         From :func:`against_past`, of settled past invoices.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``product, changing, discount_changing`` (shares of its lines).
     """
+    has_changed = {
+        "changing": _differs("rate", "own_rate"),
+        "discount_changing": _has_other_discount().fill_null(value=False),
+    }
     return (
         lines.filter(pl.col("own_rate").is_not_null())
         .group_by("product")
-        .agg(changing=(_differs("rate", "own_rate").sum() + 0.5) / (pl.len() + 4))
+        .agg(
+            ((changed.sum() + 0.5) / (pl.len() + 4)).alias(name)
+            for name, changed in has_changed.items()
+        )
     )
 
 
@@ -213,16 +228,16 @@ def line_features(lines: pl.DataFrame, constancy: pl.DataFrame) -> pl.DataFrame:
     """
     moved = _differs("rate", "own_rate")
     judged = lines.join(constancy, on="product", how="left").with_columns(
-        pl.col("changing").fill_null(0.125),
+        pl.col("changing", "discount_changing").fill_null(0.125),
         expected_rate=pl.coalesce("own_rate", "usual_rate"),
     )
     has_rate = pl.col("changing") <= CHANGING_SHARE
+    # Units that are included look like a discount, a larger one of fewer units.
+    has_discount = pl.col("discount_changing") <= CHANGING_SHARE
     off_expected = _off("expected_rate")
     is_unseen = ~pl.col("is_seen") & _differs("rate", "expected_rate")
-    discount = _discount()
     list_amount = pl.col("list_rate") * pl.col("quantity")
     off_discount = pl.col("amount") - list_amount * (1 - pl.col("own_discount"))
-    changed_discount = (discount - pl.col("own_discount")).abs() > SHARE_TOLERANCE
     changed_code = (pl.col("tax_code") != pl.col("own_tax_code")).fill_null(value=False)
     return judged.with_columns(
         off_unseen=pl.when(pl.col("expected_rate").is_not_null() & has_rate).then(
@@ -231,8 +246,8 @@ def line_features(lines: pl.DataFrame, constancy: pl.DataFrame) -> pl.DataFrame:
         off_own=pl.when(pl.col("own_rate").is_not_null() & has_rate).then(
             pl.when(moved).then(_off("own_rate")).otherwise(0.0)
         ),
-        off_discount=pl.when(pl.col("own_discount").is_not_null() & discount.is_not_null()).then(
-            pl.when(changed_discount).then(off_discount).otherwise(0.0)
+        off_discount=pl.when(_has_other_discount().is_not_null() & has_discount).then(
+            pl.when(_has_other_discount()).then(off_discount).otherwise(0.0)
         ),
         off_tax_code=pl.when(pl.col("own_tax_code").is_not_null()).then(
             pl.when(changed_code).then(pl.col("amount")).otherwise(0.0)
@@ -281,6 +296,11 @@ def _discount() -> pl.Expr:
     """Discount share of a line; null without list rate."""
     gross = pl.col("list_rate") * pl.col("quantity")
     return pl.when(gross.is_not_null() & (gross != 0)).then(1 - pl.col("amount") / gross)
+
+
+def _has_other_discount() -> pl.Expr:
+    """Whether a line has another discount than the customer's last; null where one is unknown."""
+    return (_discount() - pl.col("own_discount")).abs() > SHARE_TOLERANCE
 
 
 def _differs(rate: str, other: str) -> pl.Expr:

@@ -9,7 +9,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from prebill.core.scoring.frames import DAY, Books
+from prebill.core.scoring.features import season
+from prebill.core.scoring.features.season import Season
+from prebill.core.scoring.frames import Books
 from prebill.core.scoring.windows import (
     PORTFOLIO_ROWS,
     Matrix,
@@ -22,28 +24,27 @@ from prebill.core.scoring.windows import (
 )
 
 MEASURES: Final = ("total", "units", "lines", "price", "shift", "peak")
+#: What may have a season.
+SEASONAL: Final = (*MEASURES, "share")
 #: Own deviations of few invoices are pulled to the portfolio's typical one with this weight.
 DEVIATION_WEIGHT: Final = 3.0
 #: Below this a deviation is rounding noise (1 %).
 LEAST_DEVIATION: Final = 0.01
-#: The same month last year lies within these days before the invoice.
-SEASON_FROM: Final = 385
-SEASON_TO: Final = 345
 
 #: What the portfolio's move and spread are made of.
 POOLED: Final = (
-    *("issued_on", "total", "total_season_raw"),
+    *("issued_on", "total"),
     *(f"{name}_raw" for name in MEASURES),
-    *(f"{name}_own" for name in MEASURES),
+    *(f"{name}_own" for name in SEASONAL),
 )
 
 #: Feature → what it means; the columns the forest sees.
 FEATURES: Final[dict[str, str]] = {
-    "total_ratio": "log total less own median of the last 8, less the portfolio's move",
+    "total_ratio": "log total less own median of the last 8, the portfolio's move and the season",
     "total_z": "the same in own robust deviations",
     "total_step": "log total less the previous invoice's, less the portfolio's move",
     "total_beyond": "log distance outside the range of the last 8; 0 inside",
-    "total_season": "the same month last year instead of the last 8; the ratio where none is known",
+    "total_season": "what of the log total last year's season explains",
     "total_peers": "log total less the portfolio's mean, in mean distances from it",
     "units_ratio": "units instead of total",
     "units_z": "units instead of total",
@@ -56,7 +57,7 @@ FEATURES: Final[dict[str, str]] = {
     "peak_ratio": "largest log quantity against its product's usual one, instead of total",
     "peak_z": "the same in own robust deviations",
     "gap_ratio": "log days since the previous invoice less own median gap",
-    "largest_share": "share of the largest line, less own median share",
+    "largest_share": "share of the largest line, less own median share and the season",
 }
 
 
@@ -73,7 +74,7 @@ def measures(books: Books, shifts: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        ``invoice_id, series, issued_on`` and ``MEASURES`` (signed logarithms),
+        ``invoice_id, customer_id, series, issued_on`` and ``MEASURES`` (signed logarithms),
         ``share`` (largest line of the subtotal), ``day`` (issue day as a number). Null where lines
         or quantities are missing.
     """
@@ -89,6 +90,7 @@ def measures(books: Books, shifts: pl.DataFrame) -> pl.DataFrame:
     joined = books.invoices.join(by_invoice, on="invoice_id", how="left")
     return joined.join(shifts, on="invoice_id", how="left").select(
         "invoice_id",
+        "customer_id",
         "series",
         "issued_on",
         total=_signed_log(pl.col("total_minor").cast(pl.Float64)),
@@ -116,8 +118,8 @@ def profile(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     -------
     pl.DataFrame, one row per key, in the order of ``keys``
         ``known`` (number of earlier invoices, at most 8) and, for each measure,
-        ``<measure>_center, _deviation, _last, _low, _high``; ``total_year``; ``gap_center``,
-        ``last_day``, ``share_center``.
+        ``<measure>_center, _deviation, _last, _low, _high``; ``gap_center``, ``last_day``,
+        ``share_center, share_deviation``; the columns of :func:`features.season.profile`.
     """
     window = latest_values(history, keys, [*MEASURES, "share", "day"])
     columns: dict[str, Matrix] = {"known": window.count.astype(np.float64)}
@@ -135,10 +137,15 @@ def profile(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
             is_known.any(axis=1), np.where(is_known, values, -np.inf).max(axis=1), np.nan
         )
     columns["share_center"] = row_median(window["share"])
+    columns["share_deviation"] = row_deviation(window["share"], columns["share_center"])
     columns["last_day"] = window["day"][:, 0]
     columns["gap_center"] = row_median(window["day"][:, :-1] - window["day"][:, 1:])
     return pl.concat(
-        [keys.select("series", "as_of_on"), pl.DataFrame(columns), _last_year(history, keys)],
+        [
+            keys.select("series", "as_of_on"),
+            pl.DataFrame(columns),
+            season.profile(history, keys, SEASONAL),
+        ],
         how="horizontal",
     )
 
@@ -157,8 +164,8 @@ def compared(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
     -------
     pl.DataFrame, one row per invoice
         Both, with ``<measure>_raw`` (log less own center), ``<measure>_own`` (own deviation, from
-        the third invoice on), ``total_season_raw`` and ``gap``. The columns ``POOLED`` of recent
-        invoices say what the portfolio did.
+        the third invoice on) and ``gap``. The columns ``POOLED`` of recent invoices say what the
+        portfolio did.
     """
     frame = pl.concat([rows, profile.drop("series", "as_of_on")], how="horizontal")
     return frame.with_columns(
@@ -166,20 +173,23 @@ def compared(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
         # A deviation of one or two invoices is not one: it counts from the third on.
         *(
             pl.when(pl.col("known") >= 3).then(f"{name}_deviation").alias(f"{name}_own")
-            for name in MEASURES
+            for name in SEASONAL
         ),
-        total_season_raw=pl.col("total") - pl.col("total_year"),
         gap=(pl.col("day") - pl.col("last_day")).log1p(),
     )
 
 
-def features(frame: pl.DataFrame, recent: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Deviations from the own past, less what the portfolio did in the last four weeks.
+def features(
+    frame: pl.DataFrame, portfolio: pl.DataFrame, recent: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Deviations from the own past, less the portfolio's of the last four weeks and the season's.
 
     Parameters
     ----------
     frame : pl.DataFrame
         From :func:`compared`: whole batches, because they are part of the portfolio.
+    portfolio : pl.DataFrame
+        From :func:`features.season.portfolio_moves`, of earlier days.
     recent : pl.DataFrame or None
         ``POOLED`` columns of invoices issued before these, where ``frame`` has none of them.
 
@@ -191,28 +201,30 @@ def features(frame: pl.DataFrame, recent: pl.DataFrame | None = None) -> pl.Data
     """
     pool = frame.select(POOLED) if recent is None else pl.concat([recent, frame.select(POOLED)])
     own = slice(pool.height - frame.height, None)
-    moves = {name: np.nan_to_num(trailing_median(pool, f"{name}_raw")) for name in MEASURES}
-    parts = [_against_own(frame, pool, name, moves[name][own]) for name in MEASURES]
-    season_move = np.nan_to_num(trailing_median(pool, "total_season_raw"))[own]
-    frame = pl.concat([frame, *parts], how="horizontal").with_columns(
-        season=(pl.col("total_season_raw") - pl.Series(season_move)).fill_nan(None)
-    )
-    is_seasonal = pl.col("season").abs() < pl.col("total_ratio").abs()
+    moves = {name: np.nan_to_num(trailing_median(pool, f"{name}_raw"))[own] for name in MEASURES}
+    deviations = {name: _deviation(frame, pool, name) for name in SEASONAL}
+    seasons = Season(frame, portfolio, deviations[MEASURES[0]])
+    parts = [
+        _against_own(frame, name, moves[name], seasons=seasons, deviation=deviations[name])
+        for name in MEASURES
+    ]
+    frame = pl.concat([frame, *parts], how="horizontal")
+    share = (frame["share"] - frame["share_center"]).fill_null(float("nan")).to_numpy()
+    share = share - seasons.part_of("share", share, deviations["share"])
     return frame.select(
         "invoice_id",
         "known",
         *[pl.col(name).fill_nan(None) for name in FEATURES if name in frame.columns],
-        total_season=pl.when(is_seasonal).then("season").otherwise("total_ratio").fill_nan(None),
         total_peers=_peers(frame, recent),
         gap_ratio=(pl.col("gap") - pl.col("gap_center").log1p()).fill_nan(None),
-        largest_share=(pl.col("share") - pl.col("share_center")).fill_nan(None),
+        largest_share=pl.Series(share).fill_nan(None),
         total_center=pl.col("total_center").fill_nan(None),
-        portfolio_move=pl.Series(moves["total"][own]),
+        portfolio_move=pl.Series(moves["total"]),
     )
 
 
-def _against_own(frame: pl.DataFrame, pool: pl.DataFrame, name: str, move: Matrix) -> pl.DataFrame:
-    """Ratio, z, step and range of one measure."""
+def _deviation(frame: pl.DataFrame, pool: pl.DataFrame, name: str) -> Matrix:
+    """Own robust deviation, pulled to the portfolio's typical one."""
     known = frame["known"].to_numpy()
     own = frame[f"{name}_deviation"].fill_null(float("nan")).to_numpy()
     usual = trailing_median(pool, f"{name}_own")[pool.height - frame.height :]
@@ -221,21 +233,36 @@ def _against_own(frame: pl.DataFrame, pool: pl.DataFrame, name: str, move: Matri
     pooled = (weight * np.nan_to_num(own) ** 2 + DEVIATION_WEIGHT * typical**2) / (
         weight + DEVIATION_WEIGHT
     )
-    deviation = np.maximum(np.sqrt(pooled), LEAST_DEVIATION)
-    value, last, low, high = (
+    return np.asarray(np.maximum(np.sqrt(pooled), LEAST_DEVIATION), dtype=np.float64)
+
+
+def _against_own(
+    frame: pl.DataFrame, name: str, move: Matrix, *, seasons: Season, deviation: Matrix
+) -> pl.DataFrame:
+    """Ratio, z, step and range of one measure, the season taken off."""
+    value, last, low, high, raw = (
         frame[column].fill_null(float("nan")).to_numpy()
-        for column in (name, f"{name}_last", f"{name}_low", f"{name}_high")
+        for column in (name, f"{name}_last", f"{name}_low", f"{name}_high", f"{name}_raw")
     )
-    ratio = frame[f"{name}_raw"].fill_null(float("nan")).to_numpy() - move
-    above, below = np.maximum(value - move - high, 0.0), np.maximum(low - value + move, 0.0)
+    ratio = raw - move
+    explained = seasons.part_of(name, ratio, deviation)
+    usual = value - move - explained
+    above, below = np.maximum(usual - high, 0.0), np.maximum(low - usual, 0.0)
+    step = value - move - last
     return pl.DataFrame(
         {
-            f"{name}_ratio": ratio,
-            f"{name}_z": ratio / deviation,
-            f"{name}_step": value - last - move,
+            f"{name}_ratio": ratio - explained,
+            f"{name}_z": (ratio - explained) / deviation,
+            f"{name}_step": step - _shared(step, explained),
             f"{name}_beyond": above - below,
+            f"{name}_season": explained,
         }
     )
+
+
+def _shared(step: Matrix, explained: Matrix) -> Matrix:
+    """What of a step is explained, never more than the step."""
+    return np.clip(step, np.minimum(explained, 0.0), np.maximum(explained, 0.0))
 
 
 def _peers(frame: pl.DataFrame, recent: pl.DataFrame | None) -> pl.Series:
@@ -258,26 +285,6 @@ def _peers(frame: pl.DataFrame, recent: pl.DataFrame | None) -> pl.Series:
         spread = np.full(total.shape, middle_mean(np.abs(known - center)))
     distances = (total - typical) / np.maximum(spread, LEAST_DEVIATION)
     return pl.Series("total_peers", distances).fill_nan(None)
-
-
-def _last_year(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
-    """The total of the series' latest invoice within the same weeks of last year."""
-    return (
-        keys.select("series", until=pl.col("as_of_on") - SEASON_TO * DAY)
-        .with_row_index("key")
-        .sort("until")
-        .join_asof(
-            history.select("series", "issued_on", total_year="total").sort("issued_on"),
-            left_on="until",
-            right_on="issued_on",
-            by="series",
-            strategy="backward",
-            tolerance=(SEASON_FROM - SEASON_TO) * DAY,
-            check_sortedness=False,
-        )
-        .sort("key")
-        .select("total_year")
-    )
 
 
 def _signed_log(value: pl.Expr) -> pl.Expr:

@@ -24,7 +24,8 @@ __all__ = [
     "level_rows",
 ]
 
-FOREST_COLUMNS: Final = tuple(variance.FEATURES)
+#: A season that came again is no deviation.
+FOREST_COLUMNS: Final = tuple(name for name in variance.FEATURES if name != "total_season")
 
 
 @dataclass(frozen=True, slots=True)
