@@ -33,7 +33,7 @@ def _file(settings: Settings, name: str, weight: float = 0.0) -> Path:
 @pytest.mark.parametrize("name", ["payment_risk.json", "manifest.json"])
 def test_altered_file_is_refused_and_says_what_to_do(local: Settings, name: str) -> None:
     file = _file(local, name)
-    file.write_bytes(file.read_bytes().replace(b'"format": 1', b'"format": 2'))
+    file.write_bytes(file.read_bytes().replace(b'"format": ', b'"format": 9'))
     with pytest.raises(ModelError, match=r"altered.*prebill train"):
         bundles.load_models(local)
 
