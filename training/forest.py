@@ -232,4 +232,5 @@ def _share(
     return {"said": said, "observed": observed, "low": low, "high": high, "rows": len(hits)}
 
 
-FOREST: Final = Recipe("forest", variance.FEATURES, rows, prepare, fit)
+_MEANINGS: Final = {name: variance.FEATURES[name] for name in FOREST_COLUMNS}
+FOREST: Final = Recipe("forest", _MEANINGS, rows, prepare, fit)

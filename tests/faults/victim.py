@@ -31,15 +31,14 @@ def die(*_: object) -> None:
 
 def dying(work: Callable[..., Any], *, on_call: int, before: bool) -> Callable[..., Any]:
     """The function, dying before or after its N-th call."""
-    calls = 0
+    calls = itertools.count(1)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == on_call and before:
+        is_last = next(calls) == on_call
+        if is_last and before:
             die()
         result = work(*args, **kwargs)
-        if calls == on_call and not before:
+        if is_last:
             die()
         return result
 
