@@ -37,7 +37,7 @@ from tests.servers import Postgresql, postgresql_binaries, running_postgresql
 from tests.workflows import world
 
 ACCOUNTS, EVENTS = 120, 1_200
-#: 3 shards of 40 accounts, each stored in 3 transactions; the real ones are 10,000 and 500.
+#: 3 shards of 40 accounts, each stored in 3 transactions; the real ones are 20,000 and 500.
 PROGRAM = (
     "from prebill.workflows import plan, rows; rows.CHUNK = 15; "
     "plan.open_run.__kwdefaults__['shard_customers'] = 40; "

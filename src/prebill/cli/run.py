@@ -161,7 +161,7 @@ def _adjustment(one: dict[str, object]) -> str:
 
 
 def worker(
-    shards: Annotated[int, typer.Option(help="Shards at once in this process.")] = 2,
+    shards: Annotated[int, typer.Option(help="Shards at once in this process.")] = 1,
 ) -> None:
     """Run workflows, deliver documents and seal the audit log until interrupted."""
     import signal

@@ -28,6 +28,7 @@ from prebill.core.schemas.inbound import (
     USAGE_EVENTS,
 )
 from prebill.core.schemas.internal import USAGE_DAYS
+from prebill.core.scoring.features import usage_shape
 from prebill.core.scoring.frames import LOOK_BACK_DAYS, Books, ScoringInputs, reference_customers
 from prebill.core.scoring.norms import Norms
 from prebill.store.agreements import owned_frames, reference_hash, shared_frames
@@ -43,12 +44,17 @@ from prebill.workflows.shard import ShardInputs, gate_lines
 WIDEST_OFFSET: Final = timedelta(days=1)
 #: History read beyond what features look back on, for payments of older invoices.
 SLACK: Final = timedelta(days=LOOK_BACK_DAYS + 120)
-USAGE_HISTORY: Final = timedelta(days=430)
+#: Usage read before the period's: what its shape looks back on.
+USAGE_HISTORY: Final = timedelta(days=usage_shape.LOOK_BACK_DAYS + 31)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Lake rows of some customers: the period's events, and the usage of the days before it."""
+    """What happened to some customers: the period's events and the usage of the days before it.
+
+    Invoices are those of the former engine, from the lake, and those that we issued, from the
+    database; payments and credit notes are of either.
+    """
 
     events: pl.DataFrame
     earlier_days: pl.DataFrame
@@ -74,7 +80,7 @@ def company_facts(opened: Installation, run: Run, members: list[list[str]]) -> C
     wanted = pl.DataFrame({"customer_id": everybody}, schema={"customer_id": pl.String()})
     facts = read_facts(opened, run, wanted)
     with opened.store.read() as tx:
-        past = _reference(tx, run, everybody, facts)
+        past = _reference(tx, everybody, facts)
     shard = _shard_of([own[0] for own in members if own])
     owners = facts.invoices.select("invoice_id", shard=shard)
     frames, empty = _frames(facts), [frame.clear() for frame in _frames(facts)]
@@ -94,15 +100,13 @@ def company_facts(opened: Installation, run: Run, members: list[list[str]]) -> C
     return CompanyFacts(by_shard, past)
 
 
-def _reference(tx: Tx, run: Run, customers: list[str], facts: Facts) -> ScoringInputs:
+def _reference(tx: Tx, customers: list[str], facts: Facts) -> ScoringInputs:
     """The history of enough customers to say what is ordinary in the company.
 
     Parameters
     ----------
     tx : Tx
-        For what was issued by us.
-    run : Run
-        Says as of when.
+        For who they are.
     customers : list of str
         Everybody of the run, sorted.
     facts : Facts
@@ -118,12 +122,8 @@ def _reference(tx: Tx, run: Run, customers: list[str], facts: Facts) -> ScoringI
         frame.join(known, on="invoice_id", how="semi")
         for frame in (facts.invoice_lines, facts.payments, facts.credit_notes)
     )
-    own = _own_history(tx, run, ids)
     return ScoringInputs(
-        history=Books(
-            pl.concat([invoices, own.invoices]),
-            pl.concat([lines, INVOICE_LINES.conform(own.lines)]),
-        ),
+        history=Books(invoices, lines),
         drafts=Books(),
         customers=customers_named(tx, ids),
         payments=paid,
@@ -155,7 +155,7 @@ def _dealt(frame: pl.DataFrame, shard: pl.Expr, owners: pl.DataFrame) -> dict[in
 
 
 def read_facts(opened: Installation, run: Run, customers: pl.DataFrame) -> Facts:
-    """Read the facts of some customers (column ``customer_id``) from the frozen batches.
+    """Read the facts of some customers (``customer_id``, sorted) from the frozen batches.
 
     Raises
     ------
@@ -179,6 +179,9 @@ def _read_facts(opened: Installation, run: Run, customers: pl.DataFrame) -> Fact
         .select(INVOICES.names)
         .collect()
     )
+    with opened.store.read() as tx:
+        issued = _issued_before(tx, run, customers["customer_id"].to_list())
+    invoices = pl.concat([invoices, issued.invoices])
     if run.entity_id is not None:
         invoices = invoices.filter(pl.col("legal_entity") == run.entity_id)
     known = invoices.lazy().select("invoice_id")
@@ -193,7 +196,12 @@ def _read_facts(opened: Installation, run: Run, customers: pl.DataFrame) -> Fact
         events=_events(opened, run, wanted, start_at, end_at=end_at),
         earlier_days=_earlier_days(opened, run, wanted, start_at),
         invoices=invoices,
-        invoice_lines=own["invoice_lines"],
+        invoice_lines=pl.concat(
+            [
+                own["invoice_lines"],
+                issued.lines.join(invoices.select("invoice_id"), on="invoice_id", how="semi"),
+            ]
+        ),
         payments=own["payments"],
         credit_notes=own["credit_notes"],
         late_sources=_late_sources(opened, run),
@@ -289,7 +297,7 @@ def gather(tx: Tx, run: Run, members: list[str], facts: Facts, norms: Norms | No
         events=facts.events,
         late_sources=facts.late_sources,
         earlier_days=facts.earlier_days,
-        history=_history(tx, run, facts, members),
+        history=Books(facts.invoices, facts.invoice_lines),
         payments=facts.payments,
         credit_notes=facts.credit_notes,
         norms=norms,
@@ -313,16 +321,7 @@ def _billing(shared: dict[str, pl.DataFrame], owned: dict[str, pl.DataFrame]) ->
     )
 
 
-def _history(tx: Tx, run: Run, facts: Facts, members: list[str]) -> Books:
-    """Invoices of the former engine from the lake and our own from the database."""
-    own = _own_history(tx, run, members)
-    return Books(
-        invoices=pl.concat([facts.invoices, own.invoices]),
-        lines=pl.concat([facts.invoice_lines, own.lines]),
-    )
-
-
-def _own_history(tx: Tx, run: Run, customers: list[str]) -> Books:
+def _issued_before(tx: Tx, run: Run, customers: list[str]) -> Books:
     """What we issued to some customers for earlier periods, in the shape of the gate."""
     start_on = month_period(run.period).start_on
     own = own_history(

@@ -20,8 +20,8 @@ from prebill.workflows.gather import usage_bounds
 #: Tables of facts that a run reads. Their files are compared with what was written (SHA-256, about
 #: a second for 1.5 GB): a flipped bit may still be a number, and that would be billed.
 READ_TABLES: Final = ("usage_events", "invoices", "invoice_lines", "payments", "credit_notes")
-#: Customers of a shard. A worker holds two: large ones cost memory, small ones time.
-SHARD_CUSTOMERS: Final = 10_000
+#: Customers of a shard: large ones cost memory, small ones time.
+SHARD_CUSTOMERS: Final = 20_000
 
 
 def open_run(

@@ -39,8 +39,6 @@ APPLICATION_VERSION: Final = "prebill-workflows-1"
 APPLICATION: Final = "prebill"
 RUNS: Final = "runs"
 SHARDS: Final = "shards"
-#: One is computed while another is stored: a tenth faster on two cores.
-SHARDS_AT_ONCE: Final = 2
 
 HEARTBEAT_SECONDS: Final = 5.0
 LOCK_PAUSE_SECONDS: Final = 0.5
@@ -202,7 +200,7 @@ def _datasource(store: Store) -> SQLAlchemyDatasource:
 class Worker:
     """Runs workflows of an installation until stopped. One per process."""
 
-    def __init__(self, served: Installation, *, shards_at_once: int = SHARDS_AT_ONCE) -> None:
+    def __init__(self, served: Installation, *, shards_at_once: int = 1) -> None:
         self.installation = served
         #: The host and process in the id tell a dead neighbour at once, without waiting.
         self.worker_id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

@@ -84,15 +84,12 @@ class Agreed:
         """
         others = bill(self.others, quantities, period)
         same = billed.drafts.join(self.same, on=["contract_id", "subscription_id"])
-        names = same.select(
-            "draft_id",
-            "contract_id",
-            agreed_id=pl.format("{}:{}:{}", "entity_id", "period", "contract_id"),
-        )
+        agreed_id = pl.format("{}:{}:{}", "entity_id", "period", "contract_id")
+        names = same.select("draft_id", agreed_id=agreed_id, agreed_subscription="contract_id")
         drafts, lines = (
-            frame.drop("contract_id", strict=False)
-            .join(names, on="draft_id")
-            .with_columns(draft_id="agreed_id", subscription_id="contract_id")
+            frame.join(names, on="draft_id").with_columns(
+                draft_id="agreed_id", subscription_id="agreed_subscription"
+            )
             for frame in (same, billed.lines)
         )
         return Billed(
