@@ -9,7 +9,7 @@ import pytest
 
 from prebill.core.schemas.inbound import CONTRACTS, ENTITLEMENTS, SUBSCRIPTIONS
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS
-from prebill.core.scoring.agreed import conforming
+from prebill.core.scoring.agreed import agreed_changes, as_agreed, conforming, ended
 from prebill.core.scoring.detectors import conformance, never_drafted
 from prebill.core.scoring.detectors.base import Scene
 from prebill.core.scoring.frames import Agreements, Books, ScoringInputs
@@ -219,3 +219,36 @@ def test_lines_as_agreed_explain_their_changes() -> None:
     assert {("D-S1", "base"), ("D-S2", "base"), ("D-S2", "seats")} == set(
         explained.select("invoice_id", "product").iter_rows()
     )
+
+
+def test_what_the_contract_has_no_more_is_an_agreed_change() -> None:
+    """Until December platform for 80.00 and seats for 10.00; now base for 50.00 and the seats."""
+    agreements = agreed(RIGHT, RIGHT_LINES)
+    previous = pl.DataFrame(
+        {
+            "invoice_id": ["D-S1", "D-S1"],
+            "previous_id": ["I1", "I1"],
+            "product": ["platform", "seats"],
+            "quantity": [Decimal(1), Decimal(1)],
+            "money": [8000.0, 1000.0],
+        }
+    )
+    lost = ended(previous, agreements)
+    assert [("D-S1", 8000.0)] == list(lost.iter_rows())
+    own = {"base": None, "seats": 1000.0}
+    lines = pl.DataFrame(
+        {
+            "invoice_id": "D-S1",
+            "product": product,
+            "is_draft": True,
+            "amount": amount,
+            "own_amount": own[product],
+            **dict.fromkeys(("off_unseen", "off_own", "off_discount"), 0.0),
+        }
+        for product, amount in (("base", 5000.0), ("seats", 1000.0))
+    )
+    changes = agreed_changes(as_agreed(lines, agreements), lost)
+    assert [("D-S1", 5000.0 - 8000.0, True)] == list(changes.iter_rows())
+    # Products that nothing billed now was billed under before may be another engine's names.
+    strange = as_agreed(lines.with_columns(own_amount=pl.lit(None, dtype=pl.Float64)), agreements)
+    assert [None] == agreed_changes(strange, lost)["agreed_change_minor"].to_list()

@@ -101,6 +101,24 @@ def test_price_off_the_customers_rate_is_named_with_its_line() -> None:
     assert "50.00 GBP" in found["expected"][0]
 
 
+def test_the_invoice_after_a_wrong_one_is_right() -> None:
+    inputs = company()
+    here = (pl.col("invoice_id") == "C003-202511") & (pl.col("product") == "base")
+    wrong = inputs.history.lines.with_columns(
+        unit_price=pl.when(here).then(pl.col("unit_price") * 2).otherwise("unit_price"),
+        amount_minor=pl.when(here).then(pl.col("amount_minor") * 2).otherwise("amount_minor"),
+    )
+    scored = judged(replace(inputs, history=Books(inputs.history.invoices, wrong)))
+    assert {"rate_changed", "rate_never_billed"}.isdisjoint(codes(scored))
+
+
+def test_part_of_a_period_is_less_and_no_deviation() -> None:
+    half = with_calls(company(), ONE, 0.5)
+    assert "total_below_history" in codes(judged(half))
+    middle = pl.lit(date(2025, 12, 16))
+    assert "total_below_history" not in codes(judged(altered(half, ONE, period_start_on=middle)))
+
+
 def test_invoice_twice_is_held_and_names_its_twin() -> None:
     inputs = company()
     again = inputs.drafts.invoices.filter(pl.col("invoice_id") == ONE).with_columns(

@@ -64,6 +64,15 @@ def test_rare_deviation_scores_higher_than_a_frequent_one() -> None:
     assert unknown is None
 
 
+def test_deviations_between_two_past_ones_do_not_tie() -> None:
+    sample = Sample(np.sort(np.concatenate([np.zeros(70), np.linspace(1, 10, 30)])))
+    rarity = sample.rarity(np.array([0.0, 0.5, 1.0, 1.5, 2.0, 10.0, 20.0]))
+    assert rarity[0] == 0
+    # Smaller than any that happened is as rare as the smallest: a deviation is no part of one.
+    assert rarity[1] == rarity[2]
+    assert (np.diff(rarity[2:]) > 0).all()
+
+
 def test_a_learnt_yardstick_answers_as_the_past_beside_the_drafts_does() -> None:
     values = np.random.default_rng(5).normal(size=703).round(2)
     frame = pl.DataFrame(

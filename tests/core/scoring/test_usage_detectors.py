@@ -47,6 +47,24 @@ def stuck(days: pl.DataFrame) -> pl.DataFrame:
     return days.with_columns(quantity=pl.when(HERE).then(flat).otherwise("quantity"))
 
 
+def stuck_late(days: pl.DataFrame) -> pl.DataFrame:
+    """From the 20th on the reading of that day is sent again."""
+    late = HERE & (pl.col("used_on") >= date(2025, 12, 20))
+    first = days.filter(late).sort("used_on")["quantity"][0]
+    return days.with_columns(
+        quantity=pl.when(late).then(pl.lit(first)).otherwise("quantity"),
+        events=pl.when(late).then(pl.lit(1)).otherwise("events"),
+    )
+
+
+def in_larger_unit(days: pl.DataFrame) -> pl.DataFrame:
+    """Three days are sent in thousands: too little is billed."""
+    some = HERE & pl.col("used_on").is_between(date(2025, 12, 9), date(2025, 12, 11))
+    return days.with_columns(
+        quantity=pl.when(some).then(pl.col("quantity") / 1000).otherwise("quantity")
+    )
+
+
 def in_other_unit(days: pl.DataFrame) -> pl.DataFrame:
     late = HERE & (pl.col("used_on") >= date(2025, 12, 25))
     return days.with_columns(
@@ -66,6 +84,8 @@ def findings(inputs: ScoringInputs, name: str) -> pl.DataFrame:
         (lost, "missing_usage", "usage_missing"),
         (silent, "missing_usage", "usage_missing"),
         (stuck, "stuck_meter", "meter_stuck"),
+        (stuck_late, "stuck_meter", "meter_stuck"),
+        (in_larger_unit, "unit_error", "unit_error"),
         (in_other_unit, "unit_error", "unit_error"),
     ],
 )

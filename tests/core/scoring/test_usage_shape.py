@@ -3,7 +3,9 @@
 from datetime import date, timedelta
 from decimal import Decimal
 
+import numpy as np
 import polars as pl
+import pytest
 
 from prebill.core.schemas.internal import USAGE_DAYS
 from prebill.core.scoring.features import usage_shape
@@ -69,9 +71,29 @@ def test_silence_is_between_days_of_one_meter_and_window() -> None:
     }
 
 
-def test_peak_is_the_largest_day() -> None:
+def test_a_day_is_compared_with_its_weekday() -> None:
+    # Ten on each Tuesday and a thousand on each Wednesday: the hundred on one of each is odd.
+    tuesdays = [row | {"quantity": Decimal(10)} for row in used("calls", [*range(0, 56, 7)])]
+    wednesdays = [row | {"quantity": Decimal(1000)} for row in used("calls", [*range(1, 57, 7)])]
+    tuesdays[-1] |= {"quantity": Decimal(100)}
+    wednesdays[-2] |= {"quantity": Decimal(100)}
+    october = windows(*tuesdays, *wednesdays)["I10", "calls"]
+    assert np.log(101 / 11) == pytest.approx(october["highest"])
+    assert np.log(101 / 1001) == pytest.approx(october["lowest"])
+    assert FIRST + timedelta(43) == october["odd_on"]
+
+
+def test_few_earlier_days_of_a_weekday_are_no_ordinary() -> None:
     found = windows(*used("calls", [0, 9]), *used("calls", [20], 90), *used("storage", [1, 2]))
-    assert found["I9", "calls"]["peak_on"] == FIRST + timedelta(20)
+    assert found["I9", "calls"]["highest"] is None
+
+
+def test_days_whose_mean_event_is_exactly_the_day_befores() -> None:
+    rows = [row | {"quantity": Decimal(7)} for row in used("calls", [31, 32, 33, 35])]
+    rows[1] |= {"quantity": Decimal(14), "events": 2}
+    found = windows(*rows, *used("storage", [31, 32, 33]))
+    assert found["I10", "calls"]["equal_days"] == 3
+    assert found["I10", "storage"]["equal_days"] == 0
 
 
 def test_order_of_the_rows_says_nothing() -> None:

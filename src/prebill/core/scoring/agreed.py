@@ -98,30 +98,71 @@ def as_agreed(lines: pl.DataFrame, agreements: Agreements) -> pl.DataFrame:
     )
 
 
-def agreed_changes(lines: pl.DataFrame) -> pl.DataFrame:
-    """What the contract changed in fixed charges of drafts since the customer's last invoice.
+def ended(previous: pl.DataFrame, agreements: Agreements) -> pl.DataFrame:
+    """What the customer's last invoice billed and the contract has no more.
+
+    Parameters
+    ----------
+    previous : pl.DataFrame
+        From :func:`features.line_mix.profile`.
+    agreements : Agreements
+        What was agreed.
+
+    Returns
+    -------
+    pl.DataFrame, one row per draft of a contract that lost a charge
+        ``invoice_id, ended_minor`` (before tax).
+    """
+    sides = compared(agreements).filter("is_comparable", pl.col("draft_id").is_not_null())
+    present = sides.select(invoice_id="draft_id", product="charge_id")
+    return (
+        previous.filter(pl.col("product").is_not_null())
+        .join(present.select("invoice_id").unique(), on="invoice_id", how="semi")
+        .join(present, on=["invoice_id", "product"], how="anti")
+        .group_by("invoice_id")
+        .agg(ended_minor=pl.col("money").sum())
+    )
+
+
+def agreed_changes(lines: pl.DataFrame, ended: pl.DataFrame | None = None) -> pl.DataFrame:
+    """What the contract changed in charges of drafts since the customer's last invoice.
 
     Parameters
     ----------
     lines : pl.DataFrame
         From :func:`as_agreed`.
+    ended : pl.DataFrame or None
+        From :func:`ended`; None: what ended is not known.
 
     Returns
     -------
-    pl.DataFrame, one row per draft with an agreed fixed charge
+    pl.DataFrame, one row per draft with an agreed fixed charge or an ended one
         ``invoice_id``, ``agreed_change_minor`` (before tax; null without a past), ``is_agreed``:
-        the draft bills nothing else.
+        the draft bills nothing but agreed fixed charges.
     """
     is_whole = _is_agreed_fixed().all().over("invoice_id")
     fixed = lines.with_columns(is_whole=is_whole).filter(_is_agreed_fixed())
     by_product = fixed.group_by("invoice_id", "product").agg(
         pl.col("is_whole").first(), now=pl.col("amount").sum(), before=pl.col("own_amount").first()
     )
-    change = (pl.col("now") - pl.col("before").fill_null(0.0)).sum()
-    return by_product.group_by("invoice_id").agg(
-        agreed_change_minor=pl.when(pl.col("before").is_not_null().any()).then(change),
+    changes = by_product.group_by("invoice_id").agg(
+        has_past=pl.col("before").is_not_null().any(),
+        change=(pl.col("now") - pl.col("before").fill_null(0.0)).sum(),
         is_agreed=pl.col("is_whole").first(),
     )
+    if ended is None:
+        ended = changes.select("invoice_id", ended_minor=pl.lit(0.0)).clear()
+    # Where nothing that was billed before is billed now, the names may be another engine's.
+    known = lines.filter(pl.col("own_amount").is_not_null()).select("invoice_id").unique()
+    lost = ended.join(known, on="invoice_id", how="semi")
+    both = changes.join(lost, on="invoice_id", how="full", coalesce=True)
+    has_past = pl.col("has_past").fill_null(value=False) | pl.col("ended_minor").is_not_null()
+    change = pl.col("change").fill_null(0.0) - pl.col("ended_minor").fill_null(0.0)
+    return both.select(
+        "invoice_id",
+        agreed_change_minor=pl.when(has_past).then(change),
+        is_agreed=pl.col("is_agreed").fill_null(value=False),
+    ).sort("invoice_id")
 
 
 def less_agreed(invoices: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:

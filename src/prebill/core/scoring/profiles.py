@@ -95,9 +95,7 @@ def profiles_of(
         everybody = everybody_of(books, facts, inputs.customers)
     measures = variance.measures(books, quantity.line_shifts(facts, everybody.sizes))
     days = keys.select("series", as_of_on="issued_on")
-    asked = keys.select("invoice_id").join(
-        facts.select("invoice_id", "series", "product", "issued_on"), on="invoice_id"
-    )
+    asked = facts.join(keys.select("invoice_id"), on="invoice_id", how="semi")
     previous = line_mix.profile(books, keys)
     return Profiles(
         history=measures,

@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.scoring.agreed import agreed_changes, as_agreed, less_agreed, unchanged
+from prebill.core.scoring.agreed import agreed_changes, as_agreed, ended, less_agreed, unchanged
 from prebill.core.scoring.announced import as_announced
 from prebill.core.scoring.detectors.base import Scene
 from prebill.core.scoring.features import (
@@ -100,12 +100,11 @@ def scene_from(
     if inputs.agreements is None and inputs.terms.is_empty():
         rows = rows.with_columns(agreed_change_minor=pl.lit(None, dtype=pl.Float64))
     else:
-        lines = (
-            as_announced(lines, rows, inputs.terms)
-            if inputs.agreements is None
-            else as_agreed(lines, inputs.agreements)
-        )
-        changes = agreed_changes(lines)
+        if inputs.agreements is None:
+            changes = agreed_changes(lines := as_announced(lines, rows, inputs.terms))
+        else:
+            lines = as_agreed(lines, inputs.agreements)
+            changes = agreed_changes(lines, ended(profiles.previous, inputs.agreements))
         rows = rows.join(
             changes.drop("is_agreed"), on="invoice_id", how="left", maintain_order="left"
         )

@@ -20,7 +20,7 @@ Values = npt.NDArray[np.float64]
 #: With fewer past values a tail is not calibrated; the batch itself is then its own yardstick.
 LEAST_PAST: Final = 50
 #: Past rows that a group needs to be a yardstick of its own.
-LEAST_GROUP: Final = 200
+LEAST_GROUP: Final = 60
 #: The share of the past above which the tail is continued as an exponential.
 TAIL_SHARE: Final = 0.02
 #: The exponential rests on so many values at least, whatever their share.
@@ -113,6 +113,19 @@ class Sample:
         return levels, share
 
     @cached_property
+    def _deviations(self) -> tuple[Values, Values]:
+        """Distinct deviations that happened and the share of the past at least as large.
+
+        One unseen case is granted to the past, so that a short history claims little.
+        """
+        happened = self.values[self.values > 0]
+        levels, first = np.unique(happened, return_index=True)
+        share = (len(happened) - first + 1.0) / (len(self.values) + 2.0)
+        if not len(levels):
+            return np.zeros(1), np.full(1, 1.0 / (len(self.values) + 2.0))
+        return levels, np.asarray(share, dtype=np.float64)
+
+    @cached_property
     def _beyond(self) -> Beyond | None:
         """The exponential of the largest values; None: too few of them differ."""
         largest = max(int(len(self.values) * TAIL_SHARE), LEAST_TAIL)
@@ -154,9 +167,8 @@ class Sample:
 
     def rarity(self, values: Values) -> Values:
         """1 - P(a deviation at least as large); 0 where there is no deviation."""
-        above = len(self.values) - np.searchsorted(self.values, values, side="left")
-        # One unseen case is granted to the past, so that a short history claims little.
-        share = (above + 1.0) / (len(self.values) + 2.0)
+        # Between two past values the share is interpolated, so that no two deviations tie.
+        share = np.interp(values, *self._deviations)
         if self._spread is not None:
             share = share * np.exp(-np.maximum(values - self.values[-1], 0.0) / self._spread)
         return np.where(

@@ -17,31 +17,34 @@ from prebill.core.scoring.detectors.base import (
     line_list,
     tails_of,
 )
+from prebill.core.scoring.tails import surprise_of
 from prebill.core.scoring.words import estimated_minor, money_text, over_under, percent_text
 
+#: Deviations of rates: by money and by lines, from the customer's own and from anybody's. They say
+#: the same of one change, so that what they say is added up and compared with the past once.
+RATES: Final = ("rate_unseen", "rate_own", "rate_unseen_lines", "rate_own_lines")
 #: Features that this detector scores; tax has a detector of its own.
-STATISTICS: Final = (
-    *("rate_unseen", "rate_own", "rate_unseen_lines", "rate_own_lines"),
-    *("discount_share", "currency_off", "sums", "line_sums"),
-)
+STATISTICS: Final = ("rates", "discount_share", "currency_off", "sums", "line_sums")
 #: What is wrong whatever the past was, where the past is too short to ask.
 STATED: Final = {"sums": 0.99}
 #: Deviations rarer than this are said.
 WORTH_SAYING: Final = 0.97
+#: Tail, the lines' deviation, code, words.
 _LINE_REASONS: Final = (
-    ("rate_unseen", "off_unseen", "rate_never_billed", "never billed before for this product"),
-    ("rate_own", "off_own", "rate_changed", "not the customer's last rate"),
+    ("rates", "off_unseen", "rate_never_billed", "never billed before for this product"),
+    ("rates", "off_own", "rate_changed", "not the customer's last rate"),
     ("discount_share", "off_discount", "discount_changed", "another discount than last time"),
 )
 
 
 def judge(scene: Scene) -> Judged:
     """Judge each invoice's constants."""
+    rows = scene.rows.with_columns(rates=_rates(scene))
     rarities = [
-        scene.tails.rarity(scene.rows, name, stated=STATED.get(name)).alias(f"{name}_tail")
+        scene.tails.rarity(rows, name, stated=STATED.get(name)).alias(f"{name}_tail")
         for name in STATISTICS
     ]
-    frame = scene.rows.with_columns(*rarities)
+    frame = rows.with_columns(*rarities)
     tail = frame.select(tail=pl.max_horizontal(f"{name}_tail" for name in STATISTICS))["tail"]
     drafts = frame.filter("is_draft")
     parts = [_line_findings(scene, drafts, *reason) for reason in _LINE_REASONS]
@@ -49,17 +52,24 @@ def judge(scene: Scene) -> Judged:
     return Judged(tails_of(frame, tail), pl.concat(parts))
 
 
+def _rates(scene: Scene) -> pl.Series:
+    """Summed surprise of the rates' deviations; null where no line has a rate to compare with."""
+    tails = [scene.tails.rarity(scene.rows, name).alias(name) for name in RATES]
+    summed = sum((surprise_of(tail).fill_null(0.0) for tail in tails), start=pl.Series([0.0]))
+    is_known = pl.any_horizontal(pl.col(RATES).is_not_null())
+    frame = pl.DataFrame(tails).with_columns(summed.alias("rates"))
+    return frame.select(pl.when(is_known).then("rates"))["rates"]
+
+
 def _line_findings(
     scene: Scene, drafts: pl.DataFrame, name: str, column: str, code: str, words: str
 ) -> pl.DataFrame:
     """One finding an invoice and kind of line deviation, with the money and the lines."""
-    tail = pl.max_horizontal(
-        f"{name}_tail", pl.col(f"^{name}_lines_tail$") if name.startswith("rate") else None
-    )
+    tail = pl.col(f"{name}_tail")
     rare = drafts.filter(tail >= WORTH_SAYING).select("invoice_id", "currency", score=tail)
     if rare.is_empty():
         return NOTHING
-    ordinary = pl.col("own_rate") if name == "rate_own" else pl.col("expected_rate")
+    ordinary = pl.col("own_rate") if column == "off_own" else pl.col("expected_rate")
     off = (
         scene.lines.filter(pl.col(column).abs() > 0)
         .join(rare, on="invoice_id")

@@ -21,7 +21,9 @@ from prebill.core.scoring.tails import surprise_of
 from prebill.core.scoring.words import estimated_minor, money_text, over_under
 
 #: Deviations that count beside the forest.
-SINGLE: Final = ("total_ratio", "units_ratio", "shift_ratio", "peak_ratio", "total_peers")
+SINGLE: Final = ("total_z", "total_beyond", "shift_ratio", "peak_ratio")
+#: What a customer without a past is judged by.
+COLD: Final = ("total_peers",)
 #: Own invoices known: none, one or two, a few, eight.
 _REGIMES: Final = (0.5, 2.5, 5.5)
 
@@ -33,7 +35,9 @@ def statistic(scene: Scene) -> pl.Series:
     forest saturates, so that a total a thousand times too large hardly scores above one ten times.
     """
     rows = scene.rows.with_columns(regime=_regime())
-    single = [pl.col(name).abs().alias(name) for name in SINGLE]
+    is_cold = pl.col("total_z").is_null()
+    single = [(pl.col(name).abs() * _comparable()).alias(name) for name in SINGLE]
+    single += [pl.when(is_cold).then(pl.col(name).abs()).alias(name) for name in COLD]
     rows = rows.select("is_draft", "regime", *single)
     if scene.forest is not None:
         rows = rows.with_columns(forest=scene.forest.score(scene.rows))
@@ -50,6 +54,14 @@ def judge(scene: Scene) -> Judged:
     frame = scene.rows.with_columns(level=statistic(scene), regime=_regime())
     tail = scene.tails.calibrated(frame, "level", within="regime")
     return Judged(tails_of(frame, tail), _findings(frame.with_columns(score=tail)))
+
+
+def _comparable() -> pl.Expr:
+    """The share of the total that the contract left as it was: only that has a past."""
+    total = pl.col("total_minor")
+    change = pl.col("agreed_change_minor").fill_null(0.0)
+    whole = pl.max_horizontal(total.abs(), (total - change).abs(), pl.lit(1.0))
+    return 1.0 - (change.abs() / whole).clip(0.0, 1.0)
 
 
 def _regime() -> pl.Expr:

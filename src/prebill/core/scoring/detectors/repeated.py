@@ -34,6 +34,8 @@ def judge(scene: Scene) -> Judged:
         .then((pl.col("line_count") - pl.col("repeat_lines")) * ((1 - share) / (1 - usual)).log())
         .otherwise(0.0)
     )
+    # Some lines again are an order repeated, all of them a meter that stands.
+    surprise = surprise * share**2
     known = pl.col("repeat_lines").is_not_null() & (pl.col("line_count") > 0)
     rows = rows.with_columns(usual=usual).with_columns(
         repeat_surprise=pl.when(known).then(
@@ -57,7 +59,7 @@ def _findings(drafts: pl.DataFrame) -> pl.DataFrame:
             evidence=pl.col("previous_id"),
             text=pl.concat_str(
                 percent_text(pl.col("repeat_share")),
-                pl.lit(" of the money repeats quantity and amount of "),
+                pl.lit(" of the money repeats the quantities of "),
                 pl.col("previous_id"),
                 pl.lit("; ordinarily "),
                 percent_text(pl.col("usual")),

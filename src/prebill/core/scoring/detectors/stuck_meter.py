@@ -1,4 +1,4 @@
-"""Stuck meter: day after day the same quantity, where it used to vary."""
+"""Stuck meter: day after day exactly the same quantity, where it used to vary."""
 
 from typing import Final
 
@@ -9,21 +9,22 @@ from prebill.core.scoring.detectors.metered import tail_by_invoice, with_money
 from prebill.core.scoring.words import estimated_minor, percent_text
 
 WORTH_SAYING: Final = 0.98
-#: The variation must have fallen to less than a quarter of the ordinary one (log 4).
-LEAST_FLATNESS: Final = 1.39
-LEAST_DAYS: Final = 10
+#: What chance explains with a probability above e^-3 is none.
+LEAST_SURPRISE: Final = 3.0
+LEAST_DAYS: Final = 3
+#: A meter that repeats itself more often than this may well stand still: seats, projects, disks.
+MOST_EQUAL: Final = 0.2
 
 
 def judge(scene: Scene) -> Judged:
-    """Judge how even each meter's days are."""
-    flat = pl.col("flatness")
+    """Judge how many days repeat the day before."""
+    is_still = (pl.col("standstill") >= LEAST_SURPRISE) & (pl.col("equal_days") >= LEAST_DAYS)
+    used_to_vary = (pl.col("earlier") >= 1) & (pl.col("usual_equal_share") <= MOST_EQUAL)
     usage = scene.usage.with_columns(
-        evenness=pl.when((pl.col("earlier") >= 1) & (pl.col("active_days") >= LEAST_DAYS)).then(
-            pl.when(flat >= LEAST_FLATNESS).then(flat).otherwise(0.0)
-        )
+        stillness=pl.when(used_to_vary).then(pl.when(is_still).then("standstill").otherwise(0.0))
     )
-    usage = usage.with_columns(tail=scene.tails.rarity(usage, "evenness"))
-    said = usage.filter("is_draft", pl.col("evenness") > 0, pl.col("tail") >= WORTH_SAYING)
+    usage = usage.with_columns(tail=scene.tails.rarity(usage, "stillness"))
+    said = usage.filter("is_draft", pl.col("stillness") > 0, pl.col("tail") >= WORTH_SAYING)
     return Judged(tail_by_invoice(scene, usage), _findings(scene, said))
 
 
@@ -43,13 +44,19 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
             score="tail",
             code=pl.lit("meter_stuck"),
             expected=pl.concat_str(
-                percent_text(pl.col("usual_variation")), pl.lit(" variation from day to day")
+                percent_text(pl.col("usual_equal_share")),
+                pl.lit(" of the days equal the one before"),
             ),
+            evidence=pl.concat_str(pl.lit("last usage "), pl.col("last_used_on")),
             text=pl.concat_str(
                 pl.col("meter"),
-                pl.lit(" hardly varies from day to day, "),
-                (-pl.col("flatness")).exp().round(2).cast(pl.String),
-                pl.lit("x its ordinary variation: the meter may be stuck"),
+                pl.lit(" reports exactly the quantity of the day before on "),
+                pl.col("equal_days"),
+                pl.lit(" of "),
+                pl.col("active_days"),
+                pl.lit(" days, ordinarily on "),
+                percent_text(pl.col("usual_equal_share")),
+                pl.lit(": the meter may be stuck"),
             ),
         ),
         "stuck_meter",

@@ -16,8 +16,8 @@ LEAST_JUMP: Final = math.log(8)
 
 def judge(scene: Scene) -> Judged:
     """Judge the largest day, and the whole window, against the ordinary day."""
-    # A jump of single days shows in the peak, one of the whole window in the level.
-    factor = pl.max_horizontal(pl.col("jump"), pl.col("level").clip(0.0))
+    # Single days show in the highest and the lowest, the whole window in the level.
+    factor = pl.max_horizontal("jump", "drop", pl.col("level").abs())
     usage = scene.usage.with_columns(
         factor=pl.when(pl.col("earlier") >= 1).then(
             pl.when(factor >= LEAST_JUMP).then(factor).otherwise(0.0)
@@ -53,13 +53,13 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
             score="tail",
             code=pl.lit("unit_error"),
             expected=figure_text(pl.col("ordinary")),
-            evidence=pl.concat_str(pl.lit("day "), "peak_on", ignore_nulls=True),
+            evidence=pl.concat_str(pl.lit("day "), "odd_on", ignore_nulls=True),
             text=pl.concat_str(
                 pl.col("meter"),
                 pl.lit(" jumps to "),
                 figure_text(pl.col("factor").exp()),
                 pl.lit("x the ordinary, most on "),
-                pl.col("peak_on"),
+                pl.col("odd_on"),
                 pl.lit(": "),
                 figure_text(pl.col("quantity")),
                 pl.lit(" instead of about "),

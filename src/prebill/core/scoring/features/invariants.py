@@ -23,6 +23,7 @@ LINE_CORRELATION: Final = 0.1
 #: Discount shares closer than this are equal (rounding of small amounts).
 SHARE_TOLERANCE: Final = 0.002
 
+_KEY: Final = ("series", "product", "issued_on")
 #: Surprise → the deviation of lines that it counts.
 COUNTED: Final[dict[str, str]] = {"rate_unseen_lines": "off_unseen", "rate_own_lines": "off_own"}
 
@@ -109,24 +110,36 @@ def seen(facts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+def profile(facts: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
     """The customer's own last rate and treatment of each product, before a day.
 
     Parameters
     ----------
     facts : pl.DataFrame
         From :func:`line_facts`, of every visible invoice.
-    keys : pl.DataFrame
-        ``series, product, issued_on``: what is asked for; the day itself is not seen.
+    asked : pl.DataFrame
+        Those of the invoices to judge; the day itself is not seen.
 
     Returns
     -------
-    pl.DataFrame, one row per key that has an earlier line
+    pl.DataFrame, one row per (series, product, issued_on) that has an earlier line
         The key with ``own_rate, own_quantity, own_amount`` (both summed), ``own_tax_code,
-        own_discount``.
+        own_discount``; where an asked line differs from these, ``settled_rate, settled_tax_code,
+        settled_discount``: what the two invoices before the last one had, if they agree.
     """
+    own = _latest(facts, asked.select(*_KEY).unique())
+    differing = (
+        asked.join(own, on=_KEY)
+        .filter(_differs("rate", "own_rate") | _has_other_treatment())
+        .select("series", "product", "issued_on", "last_on")
+        .unique()
+    )
+    return own.join(_settled(facts, differing), on=_KEY, how="left").drop("last_on")
+
+
+def _latest(facts: pl.DataFrame, wanted: pl.DataFrame) -> pl.DataFrame:
+    """What stood on the last invoice with the product before a day, which is ``last_on``."""
     by = ["series", "product"]
-    wanted = keys.select(*by, "issued_on").unique()
     days = facts.select(*by, "issued_on", last_on="issued_on")
     found = join_earlier(wanted, days, by).filter(pl.col("last_on").is_not_null())
     own = (
@@ -142,7 +155,30 @@ def profile(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
             own_discount=pl.col("discount").last(),
         )
     )
-    return found.join(own, on=[*by, "last_on"]).drop("last_on")
+    return found.join(own, on=[*by, "last_on"])
+
+
+def _settled(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+    """What two invoices in a row had before the last one: it may have been the wrong one.
+
+    An invoice that was issued wrong would otherwise make the next, right one look wrong.
+    """
+    by = ["series", "product"]
+    own = facts.join(keys.select(by).unique(), on=by, how="semi")
+    second = _latest(own, keys.select(*by, issued_on="last_on").unique())
+    third = _latest(own, second.select(*by, issued_on="last_on").unique()).drop("last_on")
+    both = second.join(third, left_on=[*by, "last_on"], right_on=_KEY, suffix="_third")
+    agreed = both.select(
+        *by,
+        pl.col("issued_on").alias("last_on"),
+        *(
+            pl.when(pl.col(f"own_{name}") == pl.col(f"own_{name}_third"))
+            .then(f"own_{name}")
+            .alias(f"settled_{name}")
+            for name in ("rate", "tax_code", "discount")
+        ),
+    )
+    return keys.join(agreed, on=[*by, "last_on"]).drop("last_on")
 
 
 def against_past(
@@ -174,6 +210,9 @@ def against_past(
         "own_amount",
         "own_tax_code",
         "own_discount",
+        "settled_rate",
+        "settled_tax_code",
+        "settled_discount",
         "usual_rate",
         is_seen=pl.when(pl.col("first_customer") == pl.col("customer_id"))
         .then(pl.col("other_on") <= pl.col("issued_on"))
@@ -196,7 +235,7 @@ def constancy(lines: pl.DataFrame) -> pl.DataFrame:
         ``product, changing, discount_changing`` (shares of its lines).
     """
     has_changed = {
-        "changing": _differs("rate", "own_rate"),
+        "changing": _has_other_rate(),
         "discount_changing": _has_other_discount().fill_null(value=False),
     }
     return (
@@ -226,7 +265,6 @@ def line_features(lines: pl.DataFrame, constancy: pl.DataFrame) -> pl.DataFrame:
         ``off_tax_code``: minor units, signed (> 0 over-billed), 0 on an ordinary line, null where
         there is nothing to compare with.
     """
-    moved = _differs("rate", "own_rate")
     judged = lines.join(constancy, on="product", how="left").with_columns(
         pl.col("changing", "discount_changing").fill_null(0.125),
         expected_rate=pl.coalesce("own_rate", "usual_rate"),
@@ -235,16 +273,16 @@ def line_features(lines: pl.DataFrame, constancy: pl.DataFrame) -> pl.DataFrame:
     # Units that are included look like a discount, a larger one of fewer units.
     has_discount = pl.col("discount_changing") <= CHANGING_SHARE
     off_expected = _off("expected_rate")
-    is_unseen = ~pl.col("is_seen") & _differs("rate", "expected_rate")
+    is_unseen = ~pl.col("is_seen") & _differs("rate", "expected_rate") & ~_is_settled_rate()
     list_amount = pl.col("list_rate") * pl.col("quantity")
     off_discount = pl.col("amount") - list_amount * (1 - pl.col("own_discount"))
-    changed_code = (pl.col("tax_code") != pl.col("own_tax_code")).fill_null(value=False)
+    changed_code = _has_other_code().fill_null(value=False)
     return judged.with_columns(
         off_unseen=pl.when(pl.col("expected_rate").is_not_null() & has_rate).then(
             pl.when(is_unseen).then(off_expected).otherwise(0.0)
         ),
         off_own=pl.when(pl.col("own_rate").is_not_null() & has_rate).then(
-            pl.when(moved).then(_off("own_rate")).otherwise(0.0)
+            pl.when(_has_other_rate()).then(_off("own_rate")).otherwise(0.0)
         ),
         off_discount=pl.when(_has_other_discount().is_not_null() & has_discount).then(
             pl.when(_has_other_discount()).then(off_discount).otherwise(0.0)
@@ -298,8 +336,34 @@ def _discount() -> pl.Expr:
     return pl.when(gross.is_not_null() & (gross != 0)).then(1 - pl.col("amount") / gross)
 
 
+def _has_other_rate() -> pl.Expr:
+    """Whether a line has another rate than the customer's last, and than the one before it."""
+    return _differs("rate", "own_rate") & ~_is_settled_rate()
+
+
+def _is_settled_rate() -> pl.Expr:
+    return pl.col("settled_rate").is_not_null() & ~_differs("rate", "settled_rate")
+
+
 def _has_other_discount() -> pl.Expr:
     """Whether a line has another discount than the customer's last; null where one is unknown."""
+    settled = (_discount() - pl.col("settled_discount")).abs() <= SHARE_TOLERANCE
+    return _is_other_discount() & ~settled.fill_null(value=False)
+
+
+def _has_other_code() -> pl.Expr:
+    """Whether a line has another tax code than the customer's last; null where one is unknown."""
+    settled = (pl.col("tax_code") == pl.col("settled_tax_code")).fill_null(value=False)
+    return (pl.col("tax_code") != pl.col("own_tax_code")) & ~settled
+
+
+def _has_other_treatment() -> pl.Expr:
+    """Whether tax code or discount differ from the last invoice's."""
+    other_code = pl.col("tax_code") != pl.col("own_tax_code")
+    return other_code.fill_null(value=False) | _is_other_discount().fill_null(value=False)
+
+
+def _is_other_discount() -> pl.Expr:
     return (_discount() - pl.col("own_discount")).abs() > SHARE_TOLERANCE
 
 

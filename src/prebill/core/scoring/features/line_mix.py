@@ -1,7 +1,8 @@
 """What an invoice consists of: new, absent, duplicate and repeated lines.
 
-A repeated line has the product, quantity and amount of a line of the previous invoice: ordinary
-for a flat fee, a stuck meter where quantities used to vary. All are shares of money.
+A repeated line has the product and quantity of a line of the previous invoice, or the amount where
+no quantity is known: ordinary for a flat fee, a stuck meter where quantities used to vary. Lines of
+equal product and quantity (a price that rose in mid-month) are one. All are shares of money.
 """
 
 from typing import Final
@@ -16,9 +17,9 @@ FEATURES: Final[dict[str, str]] = {
     "new_share": "money of products that the previous invoice lacked",
     "absent_share": "previous invoice's money of products that this one lacks",
     "duplicate_share": "money of lines that stand twice: product, quantity and amount",
-    "repeat_share": "money of lines that the previous invoice had too, quantity and amount equal",
+    "repeat_share": "money of lines that the previous invoice had too, of equal quantity",
     "repeat_lines": "number of those lines",
-    "line_count": "number of lines with money",
+    "line_count": "number of lines with money; those of equal product and quantity count once",
 }
 
 
@@ -68,16 +69,11 @@ def features(keys: pl.DataFrame, lines: pl.DataFrame, profile: pl.DataFrame) -> 
     """
     own = keys.select("invoice_id").join(_money(lines), on="invoice_id")
     before = profile.filter(pl.col("product").is_not_null())
-    same_key = ["invoice_id", "product", "quantity", "money"]
-    repeated = own.join(
-        before.unique(same_key).with_columns(is_repeat=pl.lit(value=True)),
-        on=same_key,
-        how="left",
-        nulls_equal=True,
-    ).join(
-        before.select("invoice_id", "product").unique().with_columns(is_known=pl.lit(value=True)),
-        on=["invoice_id", "product"],
-        how="left",
+    sized = own.group_by("invoice_id", "product", size=_size()).agg(pl.col("money").sum())
+    again = before.select("invoice_id", "product", size=_size(), is_repeat=pl.lit(value=True))
+    known = before.select("invoice_id", "product", is_known=pl.lit(value=True))
+    repeated = sized.join(again.unique(), on=["invoice_id", "product", "size"], how="left").join(
+        known.unique(), on=["invoice_id", "product"], how="left"
     )
     whole = pl.max_horizontal(pl.col("money").sum(), pl.lit(1.0))
     now = repeated.group_by("invoice_id").agg(
@@ -89,7 +85,7 @@ def features(keys: pl.DataFrame, lines: pl.DataFrame, profile: pl.DataFrame) -> 
     )
     doubled = (
         own.filter(pl.col("money") > 0)
-        .group_by(same_key)
+        .group_by("invoice_id", "product", "quantity", "money")
         .len()
         .group_by("invoice_id")
         .agg(extra=(pl.col("money") * (pl.col("len") - 1)).sum())
@@ -122,6 +118,10 @@ def features(keys: pl.DataFrame, lines: pl.DataFrame, profile: pl.DataFrame) -> 
         repeat_lines=pl.when(has_past).then("repeat_lines"),
         line_count="line_count",
     )
+
+
+def _size() -> pl.Expr:
+    return pl.coalesce(pl.col("quantity").cast(pl.Float64), "money")
 
 
 def _money(lines: pl.DataFrame) -> pl.DataFrame:

@@ -18,8 +18,9 @@ LOOK_BACK_DAYS: Final = 130
 #: An invoice without period bills the month before its issue.
 DEFAULT_WINDOW_DAYS: Final = 30
 EARLIER_WINDOWS: Final = 4
-#: No meter is so regular that one silent day is impossible.
-MOST_ACTIVE: Final = 0.97
+#: Earlier days of the same weekday that a day is compared with: at most, and at least.
+WEEKS: Final = 8
+LEAST_WEEKS: Final = 4
 
 #: Feature → what it means; high = unusual.
 FEATURES: Final[dict[str, str]] = {
@@ -27,12 +28,16 @@ FEATURES: Final[dict[str, str]] = {
     "silence": "active days fewer than ordinary, share of the window",
     "silence_surprise": "how little chance explains the silent days or their longest run, in nats",
     "fewer_records": "log of ordinary records a day over this window's",
-    "flatness": "log of ordinary day-to-day variation over this window's",
-    "jump": "log of the largest day over the median day, less the ordinary",
+    "standstill": "how little chance explains the days equal to the day before, in nats",
+    "jump": "log of the highest day over its weekday's ordinary, less the ordinary highest",
+    "drop": "log of the weekday's ordinary over the lowest day, less the ordinary lowest",
     "largest": "share of the largest event, less the ordinary",
     "level": "log quantity a day over the ordinary",
 }
-_STATS: Final = ("active_share", "records", "daily", "variation", "peak", "largest_share", "repeat")
+_STATS: Final = (
+    *("active_share", "records", "daily", "equal_share"),
+    *("highest", "lowest", "largest_share", "repeat"),
+)
 SCHEMA: Final = pl.Schema(
     {
         "invoice_id": pl.String,
@@ -44,9 +49,10 @@ SCHEMA: Final = pl.Schema(
         "repeated_events": pl.Int64,
         "repeated_quantity": pl.Float64,
         "active_days": pl.Int64,
+        "equal_days": pl.Int64,
         "longest_silence": pl.Int64,
         "last_used_on": pl.Date,
-        "peak_on": pl.Date,
+        "odd_on": pl.Date,
         "earlier": pl.Float64,
         **{f"usual_{name}": pl.Float64 for name in _STATS},
         **dict.fromkeys(FEATURES, pl.Float64),
@@ -77,7 +83,7 @@ def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame
     if windows.is_empty() or usage_days.is_empty():
         return pl.DataFrame()
     first_on: date = windows["window_start_on"].min()  # type: ignore[assignment]
-    daily = _daily(usage_days.filter(pl.col("used_on") >= first_on))
+    daily = _compared(_daily(usage_days.filter(pl.col("used_on") >= first_on)))
     spans = windows.select("customer_id", "window_start_on", "window_end_on").unique()
     placed = (
         daily.sort("used_on")
@@ -129,6 +135,7 @@ def features(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
         active_share=pl.col("active_days") / days,
         records=(pl.col("events") / days).log1p(),
         daily=(pl.col("quantity") / days).log1p(),
+        equal_share=pl.col("equal_days") / pl.col("active_days").clip(1),
         repeat=pl.col("repeated_quantity") / pl.col("quantity").clip(1e-12),
     )
     judged = measured.join(rows.select("invoice_id"), on="invoice_id", how="semi")
@@ -139,16 +146,14 @@ def features(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
         pl.Series("earlier", earlier.count.astype(np.float64)),
         *[pl.Series(name, values).fill_nan(None) for name, values in usual.items()],
     )
-    floor = 0.02  # below this, day-to-day variation is none
     against = frame.with_columns(
         repeated=pl.col("repeat") - pl.col("usual_repeat").fill_null(0.0),
         silence=(pl.col("usual_active_share") - pl.col("active_share")).clip(0.0),
         silence_surprise=_silence_surprise(),
         fewer_records=(pl.col("usual_records") - pl.col("records")).clip(0.0),
-        flatness=(pl.col("usual_variation").clip(floor) / pl.col("variation").clip(floor))
-        .log()
-        .clip(0.0),
-        jump=(pl.col("peak") - pl.col("usual_peak")).clip(0.0),
+        standstill=_standstill(),
+        jump=(pl.col("highest") - pl.col("usual_highest")).clip(0.0),
+        drop=(pl.col("usual_lowest") - pl.col("lowest")).clip(0.0),
         largest=(pl.col("largest_share") - pl.col("usual_largest_share")).clip(0.0),
         level=pl.col("daily") - pl.col("usual_daily"),
     )
@@ -188,13 +193,41 @@ def _silence_surprise() -> pl.Expr:
     the days is silent for four in a row now and then, one that works daily is not.
     """
     days = pl.col("window_days").clip(1).cast(pl.Float64)
-    usual = pl.col("usual_active_share").clip(0.02, MOST_ACTIVE)
+    # No meter is so regular that one silent day is impossible.
+    usual = pl.col("usual_active_share").clip(0.02, 1 - 1 / (pl.col("earlier") * days + 2))
     share = pl.col("active_share").clip(0.0, 1.0)
     active = pl.when(share > 0).then(share * (share / usual).log()).otherwise(0.0)
     silent = pl.when(share < 1).then((1 - share) * ((1 - share) / (1 - usual)).log()).otherwise(0.0)
     counted = pl.when(share < usual).then(days * (active + silent)).otherwise(0.0)
     run = -pl.col("longest_silence") * (1 - usual).log() - days.log()
     return pl.max_horizontal(counted, run.clip(0.0))
+
+
+def _standstill() -> pl.Expr:
+    """Log likelihood ratio of the days equal to the day before, against the ordinary share."""
+    count = pl.col("active_days").clip(1).cast(pl.Float64)
+    seen = pl.col("earlier") * pl.col("window_days")
+    usual = (pl.col("usual_equal_share") * seen + 0.5) / (seen + 1.0)
+    share = pl.col("equal_share").clip(0.0, 1.0)
+    other = pl.when(share < 1).then((1 - share) * ((1 - share) / (1 - usual)).log()).otherwise(0.0)
+    ratio = count * (share * (share / usual).log() + other)
+    return pl.when(share > usual).then(ratio).otherwise(0.0)
+
+
+def _compared(daily: pl.DataFrame) -> pl.DataFrame:
+    """Days with their logarithm over the ordinary of their weekday, and whether they repeat.
+
+    ``off`` is null before ``LEAST_WEEKS`` earlier days of the weekday; ``is_equal`` tells that the
+    mean event is exactly the day before's.
+    """
+    meter = ["customer_id", "meter"]
+    log = pl.col("quantity").log1p()
+    usual = log.rolling_median(WEEKS, min_samples=LEAST_WEEKS).shift()
+    mean = pl.col("quantity") / pl.col("events")
+    return daily.sort(*meter, "used_on").with_columns(
+        off=log - usual.over(*meter, pl.col("used_on").dt.weekday()),
+        is_equal=((mean == mean.shift()) & (mean > 0)).over(*meter).fill_null(value=False),
+    )
 
 
 def _daily(usage_days: pl.DataFrame) -> pl.DataFrame:
@@ -232,10 +265,11 @@ def _statistics() -> list[pl.Expr]:
         pl.col("repeated_events").sum(),
         pl.col("repeated_quantity").sum(),
         active_days(),
-        (quantity.std() / quantity.mean().clip(1e-12)).alias("variation"),
-        (quantity.max().clip(1e-12) / quantity.median().clip(1e-12)).log().alias("peak"),
+        pl.col("off").max().alias("highest"),
+        pl.col("off").min().alias("lowest"),
+        pl.col("is_equal").sum().cast(pl.Int64).alias("equal_days"),
         (pl.col("largest_quantity").max() / gross).alias("largest_share"),
-        pl.col("used_on").get(quantity.arg_max()).alias("peak_on"),
+        pl.col("used_on").get(pl.col("off").abs().arg_max()).alias("odd_on"),
         pl.col("used_on").min().alias("first_used_on"),
         pl.col("used_on").max().alias("last_used_on"),
         pl.col("gap").max().alias("inner_gap"),

@@ -30,6 +30,10 @@ SEASONAL: Final = (*MEASURES, "share")
 DEVIATION_WEIGHT: Final = 3.0
 #: Below this a deviation is rounding noise (1 %).
 LEAST_DEVIATION: Final = 0.01
+#: A period this much shorter or longer (log) than usual is a part or several; months differ less.
+LEAST_SPAN: Final = 0.15
+#: What grows with the days of the billed period.
+SPANNED: Final = ("total", "units", "shift", "peak")
 
 #: What the portfolio's move and spread are made of.
 POOLED: Final = (
@@ -75,8 +79,8 @@ def measures(books: Books, shifts: pl.DataFrame) -> pl.DataFrame:
     -------
     pl.DataFrame
         ``invoice_id, customer_id, series, issued_on`` and ``MEASURES`` (signed logarithms),
-        ``share`` (largest line of the subtotal), ``day`` (issue day as a number). Null where lines
-        or quantities are missing.
+        ``share`` (largest line of the subtotal), ``span`` (log days of the period), ``day`` (issue
+        day as a number). Null where lines, quantities or the period are missing.
     """
     amount = pl.col("amount_minor").cast(pl.Float64)
     by_invoice = books.lines.group_by("invoice_id").agg(
@@ -100,6 +104,7 @@ def measures(books: Books, shifts: pl.DataFrame) -> pl.DataFrame:
         shift="shift",
         peak="peak",
         share=pl.col("largest") / pl.max_horizontal("subtotal", pl.lit(1.0)),
+        span=(pl.col("period_end_on") - pl.col("period_start_on")).dt.total_days().clip(1).log(),
         day=pl.col("issued_on").cast(pl.Int32).cast(pl.Float64),
     )
 
@@ -118,16 +123,18 @@ def profile(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     -------
     pl.DataFrame, one row per key, in the order of ``keys``
         ``known`` (number of earlier invoices, at most 8) and, for each measure,
-        ``<measure>_center, _deviation, _last, _low, _high``; ``gap_center``, ``last_day``,
-        ``share_center, share_deviation``; the columns of :func:`features.season.profile`.
+        ``<measure>_center, _deviation, _trend, _last, _low, _high``; ``gap_center``, ``last_day``,
+        ``span_center``, ``share_center, share_deviation``; the columns of
+        :func:`features.season.profile`.
     """
-    window = latest_values(history, keys, [*MEASURES, "share", "day"])
+    window = latest_values(history, keys, [*MEASURES, "share", "span", "day"])
     columns: dict[str, Matrix] = {"known": window.count.astype(np.float64)}
     for name in MEASURES:
         values = window[name]
         center = row_median(values)
         columns[f"{name}_center"] = center
         columns[f"{name}_deviation"] = row_deviation(values, center)
+        columns[f"{name}_trend"] = _trend(values)
         columns[f"{name}_last"] = values[:, 0]
         is_known = ~np.isnan(values)
         columns[f"{name}_low"] = np.where(
@@ -138,6 +145,7 @@ def profile(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         )
     columns["share_center"] = row_median(window["share"])
     columns["share_deviation"] = row_deviation(window["share"], columns["share_center"])
+    columns["span_center"] = row_median(window["span"])
     columns["last_day"] = window["day"][:, 0]
     columns["gap_center"] = row_median(window["day"][:, :-1] - window["day"][:, 1:])
     return pl.concat(
@@ -148,6 +156,17 @@ def profile(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         ],
         how="horizontal",
     )
+
+
+def _trend(values: Matrix) -> Matrix:
+    """How far a trend went on from the center of a window (newest value first) to the next one.
+
+    The newer half less the older half; 0 where the older one is not known.
+    """
+    half = values.shape[1] // 2
+    newer, older = row_median(values[:, :half]), row_median(values[:, half:])
+    ahead = (newer - older) * (values.shape[1] + 1) / (2 * half)
+    return np.asarray(np.nan_to_num(ahead), dtype=np.float64)
 
 
 def compared(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
@@ -239,13 +258,16 @@ def _deviation(frame: pl.DataFrame, pool: pl.DataFrame, name: str) -> Matrix:
 def _against_own(
     frame: pl.DataFrame, name: str, move: Matrix, *, seasons: Season, deviation: Matrix
 ) -> pl.DataFrame:
-    """Ratio, z, step and range of one measure, the season taken off."""
-    value, last, low, high, raw = (
+    """Ratio, z, step and range of one measure, season and own trend taken off."""
+    value, last, low, high, raw, trend = (
         frame[column].fill_null(float("nan")).to_numpy()
-        for column in (name, f"{name}_last", f"{name}_low", f"{name}_high", f"{name}_raw")
+        for column in (name, *(f"{name}_{end}" for end in ("last", "low", "high", "raw", "trend")))
     )
     ratio = raw - move
     explained = seasons.part_of(name, ratio, deviation)
+    if name in SPANNED:
+        explained = explained + _shared(ratio - explained, _longer(frame))
+    explained = explained + _shared(ratio - explained, trend)
     usual = value - move - explained
     above, below = np.maximum(usual - high, 0.0), np.maximum(low - usual, 0.0)
     step = value - move - last
@@ -258,6 +280,13 @@ def _against_own(
             f"{name}_season": explained,
         }
     )
+
+
+def _longer(frame: pl.DataFrame) -> Matrix:
+    """Log of the period's days over the usual ones; 0 where they hardly differ."""
+    longer = pl.col("span") - pl.col("span_center").fill_nan(None)
+    part = pl.when(longer.abs() >= LEAST_SPAN).then(longer).fill_null(0.0)
+    return frame.select(part)["span"].to_numpy()
 
 
 def _shared(step: Matrix, explained: Matrix) -> Matrix:
