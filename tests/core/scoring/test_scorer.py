@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 from prebill.core.policy.model import Policy
 from prebill.core.schemas.inbound import CREDIT_NOTES, INVOICES, PAYMENTS
-from prebill.core.schemas.internal import DECISIONS
+from prebill.core.schemas.internal import DECISIONS, USAGE_DAYS
 from prebill.core.scoring.detectors import Detector, Judged, Scene
 from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models, fit_models
@@ -56,7 +56,7 @@ def test_forty_percent_above_own_trend_is_stopped_with_its_money() -> None:
 
 
 def test_same_rise_of_everybody_is_expected() -> None:
-    inputs = company()
+    inputs = replace(company(), usage_days=USAGE_DAYS.empty())
     for number in range(40):
         inputs = with_calls(inputs, f"C{number:03}-202512", 1.6)
     scored = judged(inputs)

@@ -13,7 +13,7 @@ from prebill.core.scoring.detectors import DETECTORS
 from prebill.core.scoring.frames import ScoringInputs
 from prebill.core.scoring.scene import scene_of
 from prebill.core.scoring.usage import usage_days
-from tests.core.scoring.company import company
+from tests.core.scoring.company import company, with_calls
 
 ONE = "C003-202512"
 MONTH = pl.col("used_on") >= date(2025, 12, 1)
@@ -101,6 +101,34 @@ def test_fault_is_found_on_its_invoice_only(
     assert [code] == found["code"].to_list()
     assert "calls" in found["text"][0]
     assert found["expected"][0]
+
+
+def test_billed_quantity_is_compared_with_the_events() -> None:
+    inputs = company()
+    assert [("calls", "calls")] == list(scene_of(inputs).norms.meters.iter_rows())
+    assert findings(inputs, "billed_usage").is_empty()
+    found = findings(with_calls(inputs, ONE, 2.0), "billed_usage")
+    assert [(ONE, "usage_differs_from_events", "2")] == list(
+        found.select("invoice_id", "code", "line_ids").iter_rows()
+    )
+    calls = inputs.drafts.lines.filter(pl.col("invoice_id") == ONE, pl.col("product") == "calls")
+    assert calls["amount_minor"].to_list() == found["amount_minor"].to_list()
+    assert "(2.0x)" in found["text"][0]
+
+
+def test_a_product_that_follows_no_meter_is_compared_with_none() -> None:
+    inputs = company()
+    none = replace(inputs, usage_days=USAGE_DAYS.empty())
+    assert scene_of(none).norms.meters.is_empty()
+    assert findings(with_calls(none, ONE, 2.0), "billed_usage").is_empty()
+
+
+def test_money_of_a_meter_is_that_of_the_product_that_bills_it() -> None:
+    inputs = company()
+    days = USAGE_DAYS.conform(in_other_unit(inputs.usage_days))
+    found = findings(replace(inputs, usage_days=days), "unit_error")
+    assert ["2"] == found["line_ids"].to_list()
+    assert found["amount_minor"][0] > 0
 
 
 def test_batch_sent_again_under_new_ids_counts_as_repeated() -> None:

@@ -41,6 +41,7 @@ class Company:
                 "constancy": _packed(norms.constancy),
                 "recent": _packed(norms.recent),
                 "moves": _packed(norms.moves),
+                "meters": _packed(norms.meters),
                 **{name: _packed(getattr(self.everybody, name)) for name in _TABLES},
                 **{one.name: _packed(getattr(places, one.name)) for one in fields(places)},
             }
@@ -57,6 +58,7 @@ class Company:
             repeat_share=content["repeat_share"],
             recent=_unpacked(content["recent"]),
             moves=_unpacked(content["moves"]),
+            meters=_unpacked(content["meters"]),
             tails=Yardstick.from_npz(base64.b64decode(content["tails"])),
             judges=tuple(content["judges"]),
             payers=None if payers is None else Everyone.from_lists(payers),

@@ -25,9 +25,10 @@ class Norms:
 
     ``constancy``: :func:`invariants.constancy`; ``line_shares``: :func:`invariants.line_shares`;
     ``repeat_share``: share of lines that repeat the previous invoice; ``recent``: ``POOLED``
-    columns of the latest invoices; ``moves``: :func:`season.portfolio_moves`; ``tails``: samples
-    of every statistic; ``judges``: detectors that had tails on past rows (the others state
-    theirs); ``payers``: everyone's payments, None where nobody is known to have paid.
+    columns of the latest invoices; ``moves``: :func:`season.portfolio_moves`; ``meters``:
+    :func:`billed_usage.meters`; ``tails``: samples of every statistic; ``judges``: detectors that
+    had tails on past rows (the others state theirs); ``payers``: everyone's payments, None where
+    nobody is known to have paid.
     """
 
     constancy: pl.DataFrame
@@ -35,6 +36,7 @@ class Norms:
     repeat_share: float
     recent: pl.DataFrame
     moves: pl.DataFrame
+    meters: pl.DataFrame
     tails: Yardstick = field(default_factory=Yardstick)
     judges: tuple[str, ...] = ()
     payers: Everyone | None = None

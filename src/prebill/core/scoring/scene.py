@@ -9,6 +9,7 @@ from prebill.core.scoring.agreed import agreed_changes, as_agreed, ended, less_a
 from prebill.core.scoring.announced import as_announced
 from prebill.core.scoring.detectors.base import Scene
 from prebill.core.scoring.features import (
+    billed_usage,
     invariants,
     line_mix,
     quantity,
@@ -38,6 +39,7 @@ FEATURES: Final[dict[str, str]] = {
     **treatment.FEATURES,
     **line_mix.FEATURES,
     **twins.FEATURES,
+    **billed_usage.FEATURES,
     **{f"usage_{name}": meaning for name, meaning in usage_shape.FEATURES.items()},
 }
 
@@ -127,10 +129,12 @@ def scene_from(
         rows = rows.join(part, on="invoice_id", how="left", maintain_order="left")
     rows = rows.join(profiles.repeats, on="previous_id", how="left", maintain_order="left")
     usage = usage_shape.features(rows, profiles.usage)
-    rows = rows.join(_largest(usage), on="invoice_id", how="left", maintain_order="left")
+    meters = billed_usage.meters(_past(facts), usage) if norms is None else norms.meters
+    for part in (billed_usage.features(facts, usage, meters), _largest(usage)):
+        rows = rows.join(part, on="invoice_id", how="left", maintain_order="left")
     if norms is None:
-        past = _past(rows)
-        norms = Norms(constancy, shares, repeat_share_of(past), recent_of(_past(levels)), moves)
+        repeats = repeat_share_of(_past(rows))
+        norms = Norms(constancy, shares, repeats, recent_of(_past(levels)), moves, meters)
     return Scene(inputs, books, rows, lines, usage, norms, norms.tails)
 
 

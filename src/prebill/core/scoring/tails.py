@@ -57,7 +57,12 @@ class Tails(Protocol):
         """
 
     def rarity(
-        self, frame: pl.DataFrame, statistic: str, *, stated: float | None = None
+        self,
+        frame: pl.DataFrame,
+        statistic: str,
+        *,
+        stated: float | None = None,
+        spread: float | None = None,
     ) -> pl.Series:
         """Tail of an exact deviation: how rarely one at least as large happened before.
 
@@ -69,13 +74,15 @@ class Tails(Protocol):
             Column; its name is the name of the yardstick.
         stated : float or None
             Tail of a deviation where too few rows are known to say how rare it is.
+        spread : float or None
+            Mean size of deviations where too few happened to tell, in units of the statistic.
 
         Returns
         -------
         pl.Series, Float64
             A row without deviation has tail 0, however rare deviations are. Beyond the largest
-            deviation of the past the tail goes on as an exponential of those that happened. Null
-            where nothing is known.
+            deviation of the past the tail goes on as an exponential of those that happened, or
+            of the stated spread. Null where nothing is known.
         """
 
 
@@ -165,12 +172,13 @@ class Sample:
             share = np.where(values > self._beyond.start, beyond, share)
         return np.where(np.isnan(values), np.nan, np.clip(share, RAREST, 1.0))
 
-    def rarity(self, values: Values) -> Values:
+    def rarity(self, values: Values, stated_spread: float | None = None) -> Values:
         """1 - P(a deviation at least as large); 0 where there is no deviation."""
         # Between two past values the share is interpolated, so that no two deviations tie.
         share = np.interp(values, *self._deviations)
-        if self._spread is not None:
-            share = share * np.exp(-np.maximum(values - self.values[-1], 0.0) / self._spread)
+        spread = self._spread or stated_spread
+        if spread is not None:
+            share = share * np.exp(-np.maximum(values - self.values[-1], 0.0) / spread)
         return np.where(
             np.isnan(values), np.nan, np.where(values > 0, 1.0 - np.clip(share, RAREST, 1.0), 0.0)
         )
@@ -200,7 +208,12 @@ class Yardstick:
         return pl.Series(statistic, 1.0 - share).fill_nan(None)
 
     def rarity(
-        self, frame: pl.DataFrame, statistic: str, *, stated: float | None = None
+        self,
+        frame: pl.DataFrame,
+        statistic: str,
+        *,
+        stated: float | None = None,
+        spread: float | None = None,
     ) -> pl.Series:
         """See :class:`Tails`."""
         values = _values(frame, statistic)
@@ -208,7 +221,7 @@ class Yardstick:
         if sample is None:
             few = np.where(values > 0, np.nan if stated is None else stated, np.nan)
             return pl.Series(statistic, few).fill_nan(None)
-        return pl.Series(statistic, sample.rarity(values)).fill_nan(None)
+        return pl.Series(statistic, sample.rarity(values, spread)).fill_nan(None)
 
     def _sample(self, statistic: str, values: Values) -> Sample | None:
         """The past; else the batch itself; None: too few values in either."""
@@ -245,11 +258,16 @@ class Learning:
         return self.learnt().calibrated(frame, statistic, within=within)
 
     def rarity(
-        self, frame: pl.DataFrame, statistic: str, *, stated: float | None = None
+        self,
+        frame: pl.DataFrame,
+        statistic: str,
+        *,
+        stated: float | None = None,
+        spread: float | None = None,
     ) -> pl.Series:
         """See :class:`Tails`."""
         self._learn(frame, statistic, None)
-        return self.learnt().rarity(frame, statistic, stated=stated)
+        return self.learnt().rarity(frame, statistic, stated=stated, spread=spread)
 
     def learnt(self) -> Yardstick:
         """What was remembered so far."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from prebill.core.scoring.detectors.base import Detector, Judged, Scene
+from prebill.core.scoring.detectors.billed_usage import BILLED_USAGE
 from prebill.core.scoring.detectors.conformance import CONFORMANCE
 from prebill.core.scoring.detectors.duplicates import DUPLICATES
 from prebill.core.scoring.detectors.entitlement import ENTITLEMENT
@@ -33,6 +34,7 @@ DETECTORS: Final = registered(
     TAX_TREATMENT,
     DUPLICATES,
     REPEATED,
+    BILLED_USAGE,
     MISSING_USAGE,
     REPEATED_USAGE,
     STUCK_METER,

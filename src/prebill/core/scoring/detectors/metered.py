@@ -1,20 +1,9 @@
 """What the usage detectors share: the billed money behind a meter, and one finding a meter."""
 
-from typing import Final
-
 import polars as pl
 
 from prebill.core.scoring.detectors.base import Scene
 from prebill.core.scoring.frames import Agreements
-
-_MONEY: Final = pl.Schema(
-    {
-        "invoice_id": pl.String,
-        "meter": pl.String,
-        "metered_minor": pl.Float64,
-        "line_ids": pl.String,
-    }
-)
 
 
 def with_money(scene: Scene, usage: pl.DataFrame) -> pl.DataFrame:
@@ -23,7 +12,8 @@ def with_money(scene: Scene, usage: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     scene : Scene
-        Names the drafts and, with agreements, their metered lines.
+        Names the drafts and their metered lines: with agreements these say which they are, else
+        the past does.
     usage : pl.DataFrame
         Rows of ``Scene.usage`` of drafts.
 
@@ -33,8 +23,9 @@ def with_money(scene: Scene, usage: pl.DataFrame) -> pl.DataFrame:
         With ``currency``, ``metered_minor`` (null where lines don't name meters) and ``line_ids``.
     """
     agreements = scene.inputs.agreements
-    money = pl.DataFrame(schema=_MONEY)
-    if agreements is not None:
+    if agreements is None:
+        money = _billed_money(scene)
+    else:
         money = agreements.once("metered_money", lambda: _metered_money(agreements))
     heads = scene.drafts.select("invoice_id", "currency")
     joined = usage.join(money, on=["invoice_id", "meter"], how="left").join(heads, on="invoice_id")
@@ -52,6 +43,14 @@ def _metered_money(agreements: Agreements) -> pl.DataFrame:
             metered_minor=pl.col("amount_minor").sum().cast(pl.Float64),
             line_ids=pl.col("line_id").sort().str.join(","),
         )
+    )
+
+
+def _billed_money(scene: Scene) -> pl.DataFrame:
+    """Money and lines of each draft and meter, by what products billed in the past."""
+    lines = scene.lines.filter("is_draft").join(scene.norms.meters, on="product")
+    return lines.group_by("invoice_id", "meter").agg(
+        metered_minor=pl.col("amount").sum(), line_ids=pl.col("line_id").sort().str.join(",")
     )
 
 

@@ -12,6 +12,8 @@ WORTH_SAYING: Final = 0.98
 #: What chance explains with a probability above e^-3 is none.
 LEAST_SURPRISE: Final = 3.0
 LEAST_DAYS: Final = 3
+#: Nats: days do not repeat independently, so that e^-10 of chance counts as e^-1.
+SPREAD: Final = 10.0
 #: A meter that repeats itself more often than this may well stand still: seats, projects, disks.
 MOST_EQUAL: Final = 0.2
 
@@ -23,7 +25,7 @@ def judge(scene: Scene) -> Judged:
     usage = scene.usage.with_columns(
         stillness=pl.when(used_to_vary).then(pl.when(is_still).then("standstill").otherwise(0.0))
     )
-    usage = usage.with_columns(tail=scene.tails.rarity(usage, "stillness"))
+    usage = usage.with_columns(tail=scene.tails.rarity(usage, "stillness", spread=SPREAD))
     said = usage.filter("is_draft", pl.col("stillness") > 0, pl.col("tail") >= WORTH_SAYING)
     return Judged(tail_by_invoice(scene, usage), _findings(scene, said))
 

@@ -18,8 +18,9 @@ LOOK_BACK_DAYS: Final = 130
 #: An invoice without period bills the month before its issue.
 DEFAULT_WINDOW_DAYS: Final = 30
 EARLIER_WINDOWS: Final = 4
-#: Earlier days of the same weekday that a day is compared with: at most, and at least.
-WEEKS: Final = 8
+#: Earlier days of the same weekday that a day is compared with: at most, and at least. A month of
+#: wrong days must not be their median.
+WEEKS: Final = 12
 LEAST_WEEKS: Final = 4
 
 #: Feature → what it means; high = unusual.
@@ -70,14 +71,15 @@ def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame
     invoices : pl.DataFrame
         ``invoice_id, customer_id, is_draft, issued_on, period_start_on, period_end_on``.
     keys : pl.DataFrame
-        Invoices to judge: only windows of their customers are measured.
+        Invoices to judge, the same columns: only windows of their customers are measured, and only
+        those that their drafts look back on.
 
     Returns
     -------
     pl.DataFrame, one row per (invoice, meter that the customer used before the window's end)
         Zero events where the meter was silent.
     """
-    windows = _windows(invoices).join(
+    windows = _windows(invoices, keys).join(
         keys.select("customer_id").unique(), on="customer_id", how="semi"
     )
     if windows.is_empty() or usage_days.is_empty():
@@ -162,9 +164,10 @@ def features(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _windows(invoices: pl.DataFrame) -> pl.DataFrame:
-    """The days that each invoice bills; only the latest, for which usage is looked at."""
-    last_on: date | None = invoices["issued_on"].max()  # type: ignore[assignment]
+def _windows(invoices: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+    """The days that each invoice bills; only from some months before the first draft on."""
+    drafted_on = keys.filter("is_draft")["issued_on"].min()
+    seen_on: date | None = drafted_on or invoices["issued_on"].max()  # type: ignore[assignment]
     start = pl.coalesce("period_start_on", pl.col("issued_on") - DEFAULT_WINDOW_DAYS * DAY)
     dated = invoices.select(
         "invoice_id",
@@ -173,9 +176,9 @@ def _windows(invoices: pl.DataFrame) -> pl.DataFrame:
         window_start_on=start,
         window_end_on=pl.coalesce("period_end_on", "issued_on"),
     )
-    if last_on is None:
+    if seen_on is None:
         return dated
-    return dated.filter(pl.col("window_start_on") >= last_on - (LOOK_BACK_DAYS + 31) * DAY)
+    return dated.filter(pl.col("window_start_on") >= seen_on - (LOOK_BACK_DAYS + 31) * DAY)
 
 
 def _longest_silence() -> pl.Expr:
