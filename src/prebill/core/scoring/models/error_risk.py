@@ -190,13 +190,13 @@ def prior_errors(
     Returns
     -------
     pl.DataFrame
-        ``columns, is_error, weight``: ``prior_rows`` a judge that weigh together as much as
-        ``prior_errors`` confirmed ones.
+        ``columns, is_error, weight``: ``prior_rows`` a judge that weigh together ``prior_share``
+        of what the confirmed errors do.
     """
     generator = np.random.default_rng(seed)
     right = rows.filter(~pl.col("is_error")).select(*columns)
-    usual = float(rows.filter("is_error")["weight"].to_numpy().mean())
-    weight = usual * spec.prior_errors / spec.prior_rows
+    confirmed = float(rows.filter("is_error")["weight"].sum())
+    weight = confirmed * spec.prior_share / spec.prior_rows
     made = []
     for judge in (name for name in columns if name.startswith(TAIL)):
         chosen = right[generator.integers(0, right.height, spec.prior_rows)]

@@ -11,18 +11,18 @@ class ErrorSpec(Ladder):
 
     #: Confirmed errors below which labels teach nothing: the prior answers.
     least_errors: int = 200
-    rounds: int = 200
-    leaves: int = 16
-    rate: float = 0.07
+    rounds: int = 300
+    leaves: int = 31
+    rate: float = 0.05
     min_rows: int = 20
     l2: float = 5.0
     row_share: float = 0.8
     feature_share: float = 0.5
     #: Under an error a tail p has density a·p^(a-1): where the model starts from.
     tail_exponent: float = 0.3
-    #: As many confirmed errors the stated prior is worth for each judge: what no label has shown
-    #: yet keeps its place.
-    prior_errors: float = 50.0
+    #: What the stated prior is worth for each judge, as a share of all confirmed errors: what no
+    #: label has shown yet keeps its place.
+    prior_share: float = 0.02
     prior_rows: int = 200
     #: Latest share of the rows, by day, that is not learnt but calibrates.
     calibration_share: float = 0.3
