@@ -1,5 +1,7 @@
 """P(error) from labels: read from an installation, left out while few, promoted if better."""
 
+import contextlib
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -113,15 +115,20 @@ def test_labels_find_the_feature_rows_of_the_version_that_was_decided(
 
 
 def test_few_labels_are_said_and_stop_no_other_model(
-    opened: Installation, tracked: Settings, capsys: pytest.CaptureFixture[str]
+    opened: Installation,
+    tracked: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("PREBILL_DATABASE_URL", opened.settings.database_url)
     world.run(opened)
     decided = world.rows(opened, "SELECT draft_id, draft_version FROM decisions ORDER BY draft_id")
     with opened.store.transaction() as tx:
         save_label(tx, decided[0], is_error=True, reason_code="amount", actor="tester")
-    assert main(["fit", "error_risk", "--home", str(opened.settings.home)]) == 3
-    said = capsys.readouterr().out
-    assert "error_risk: left out: 1 of the 200 confirmed errors that it needs" in said
+    # capsys would close a stream that the workflow engine keeps.
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert main(["fit", "error_risk", "--home", str(opened.settings.home)]) == 3
+    told = "error_risk: left out: 1 of the 200 confirmed errors that it needs"
+    assert told in said.getvalue()
     assert load_models(tracked).error_risk is None
     assert from_home(opened.settings.home).labelled.height == 1
 
