@@ -6,7 +6,7 @@ Nothing is cut here: every fit gets a cut-off and reads nothing dated that day o
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +21,7 @@ from prebill.core.schemas.inbound import (
 )
 from prebill.core.scoring.features.payment import receivables
 from prebill.core.scoring.frames import Books, ScoringInputs
+from training.labelled import LABELLED, read_labelled
 
 _END = date(9999, 1, 1)
 
@@ -29,6 +30,7 @@ _END = date(9999, 1, 1)
 class Dataset:
     """Invoices, lines, payments and credits as known on ``as_of_on``; ``source`` in words.
 
+    ``labelled``: what was judged here and has a mature label (``LABELLED``), none in a folder;
     ``versions``: where it was read, exactly: table → lake version and batches, or file → SHA-256.
     """
 
@@ -38,6 +40,7 @@ class Dataset:
     payments: pl.DataFrame
     credit_notes: pl.DataFrame
     versions: Mapping[str, str] = field(default_factory=dict)
+    labelled: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LABELLED))
 
     @property
     def as_of_on(self) -> date:
@@ -71,6 +74,7 @@ class Dataset:
             lines=self._lines_of(invoices),
             payments=self.payments.filter(pl.col("paid_on") < day),
             credit_notes=self.credit_notes.filter(pl.col("issued_on") < day),
+            labelled=self.labelled.filter(pl.col("day_on") < day, pl.col("matures_on") <= day),
         )
 
     def judged(self, start_on: date, end_on: date) -> ScoringInputs:
@@ -149,6 +153,7 @@ def from_home(home: Path | None) -> Dataset:
             "payments": scan(PAYMENTS),
             "credit_notes": scan(CREDIT_NOTES),
         }
+        labelled = read_labelled(opened, datetime.now(UTC).date())
         versions = {
             name: f"lake version {opened.lake.version(name)}, batches: {len(named)}"
             for name, named in batches.items()
@@ -156,7 +161,10 @@ def from_home(home: Path | None) -> Dataset:
     finally:
         opened.close()
     versions["own documents"] = f"{own.invoices.height} rows"
-    return _checked(Dataset(source="installation", versions=versions, **_renamed(frames)))
+    own_rows = _renamed(frames)
+    return _checked(
+        Dataset(source="installation", versions=versions, labelled=labelled, **own_rows)
+    )
 
 
 def _renamed(frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:

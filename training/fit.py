@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from prebill.bundles import Bundle
-from training import split as splits
 from training.dataset import Dataset
+from training.error_risk import ERROR_RISK
 from training.forest import FOREST
 from training.payment import PAYMENT_RISK
 from training.specification import Specification
 from training.trained import Prepared, Recipe, Tested, Trained
 
 #: Every kind of model; a new one is a file with its recipe and a line here.
-RECIPES: Final[Mapping[str, Recipe]] = {one.name: one for one in (FOREST, PAYMENT_RISK)}
+RECIPES: Final[Mapping[str, Recipe]] = {one.name: one for one in (FOREST, PAYMENT_RISK, ERROR_RISK)}
 
 
 def prepare(dataset: Dataset, spec: Specification) -> Prepared:
@@ -27,9 +27,8 @@ def prepare(dataset: Dataset, spec: Specification) -> Prepared:
     InputError
         The history is too short to leave a period to test on, or lacks the outcome.
     """
-    known = dataset.receivables()
-    split = splits.latest(known, dataset.as_of_on, spec.test_days, spec.gap_days)
-    return RECIPES[spec.name].prepare(dataset, spec, split)
+    recipe = RECIPES[spec.name]
+    return recipe.prepare(dataset, spec, recipe.split(dataset, spec))
 
 
 def train(dataset: Dataset, spec: Specification, prepared: Prepared | None = None) -> Trained:

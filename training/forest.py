@@ -118,7 +118,7 @@ class ForestLater:
         found = []
         for (kind,), part in sorted(rows.partition_by("kind", as_dict=True).items()):
             hits = part["looked_at"].to_numpy()
-            low, high = _likely_share(int(hits.sum()), part.height)
+            low, high = likely_share(int(hits.sum()), part.height)
             weight = part["weight"].to_numpy()
             money = weight[hits].sum() / max(weight.sum(), 1e-12)
             found.append(
@@ -208,7 +208,7 @@ def _deviation(rows: pl.DataFrame) -> pl.Series:
     return rows.select(pl.max_horizontal(pl.col(FOREST_COLUMNS).abs()).fill_null(0.0)).to_series()
 
 
-def _likely_share(hits: int, count: int) -> tuple[float, float]:
+def likely_share(hits: int, count: int) -> tuple[float, float]:
     """95 % interval of a share of few (Wilson 1927); a customer hardly has two planted faults."""
     z2, share = 1.96**2, hits / count
     middle = share + z2 / (2 * count)

@@ -86,7 +86,7 @@ class PaymentLater:
         return Tested(
             figures=found,
             losses=own.with_columns(loss=pl.Series((chance - late) ** 2)),
-            calibration=_reliability(chance, late, own["customer_id"], self.seed),
+            calibration=reliability_by_customer(chance, late, own["customer_id"], self.seed),
             money=curve(urgency, weights),
         )
 
@@ -135,7 +135,9 @@ def _relative_amounts(rows: pl.DataFrame) -> Floats:
     return rows.select((pl.col("total_minor") / usual).cast(pl.Float64)).to_series().to_numpy()
 
 
-def _reliability(chance: Floats, late: Floats, customers: pl.Series, seed: int) -> pl.DataFrame:
+def reliability_by_customer(
+    chance: Floats, late: Floats, customers: pl.Series, seed: int
+) -> pl.DataFrame:
     """Said against observed in ten bins, with the interval by customer."""
     frame = pl.DataFrame({"said": chance, "late": late, "customer": customers}).with_columns(
         bin=(pl.col("said") * BINS).cast(pl.Int64).clip(0, BINS - 1)

@@ -29,6 +29,10 @@ _AXES: Final[Mapping[str, tuple[Axes, Axes]]] = {
         ),
         Axes("invoices looked at, worst first", "faulty money found", (0, 0.25, 0.5, 0.75, 1)),
     ),
+    "error_risk": (
+        Axes("P(error) said", "wrong", (0, 0.2, 0.4, 0.6, 0.8, 1)),
+        Axes("drafts looked at", "wrong money found", (0, 0.25, 0.5, 0.75, 1)),
+    ),
     "payment_risk": (
         Axes("P(late) said", "late", (0, 0.2, 0.4, 0.6, 0.8, 1)),
         Axes("invoices followed up", "late money reached", (0, 0.25, 0.5, 0.75, 1)),

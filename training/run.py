@@ -15,6 +15,7 @@ from prebill.store.engine import Store
 from prebill.workflows import promotion
 from training import report
 from training.dataset import Dataset
+from training.error_risk import TooFewLabelsError
 from training.fit import prepare, train
 from training.promote import Verdict, compare
 from training.report import Run
@@ -137,6 +138,9 @@ def attempt(name: str, do: Callable[[], None]) -> bool:
     """Run one model; an expected error is told and stops no other model."""
     try:
         do()
+    except TooFewLabelsError as error:
+        print(f"{name}: left out: {error}")
+        return False
     except PrebillError as error:
         print(f"{name}: not trained: {error}", file=sys.stderr)
         return False

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from prebill.core.errors import InputError
+from prebill.core.scoring.models.error_spec import ErrorSpec
 from prebill.core.scoring.models.payment_spec import PaymentSpec
 
 #: Tables of a file and the keys that each must have; ``...`` stands for any further ones.
@@ -18,6 +19,8 @@ _TABLES: Final[dict[str, frozenset[str]]] = {
     "tune": frozenset({"tries", "months", "grid"}),
     "card": frozenset({"owner", "validator"}),
 }
+#: Whose choices stand in [fit], where they are a class of the core.
+_FITS: Final = {"payment_risk": PaymentSpec, "error_risk": ErrorSpec}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,9 @@ def read(folder: Path, name: str, overrides: Sequence[str] = ()) -> Specificatio
         tuning=Tuning(**content["tune"]),
         card=content["card"],
     )
-    unknown = set(found.fit) - {field.name for field in fields(PaymentSpec)}
-    if name == "payment_risk" and unknown:
+    known = set(found.fit) if name not in _FITS else {one.name for one in fields(_FITS[name])}
+    unknown = set(found.fit) - known
+    if unknown:
         message = f"{path} has unknown keys in [fit]: {', '.join(sorted(unknown))}"
         raise InputError(message, file=str(path))
     strange = set(found.tuning.grid) - set(found.fit)

@@ -10,7 +10,7 @@ import polars as pl
 from prebill.bundles import Bundle
 from training.dataset import Dataset
 from training.specification import Specification
-from training.split import TimeSplit
+from training.split import TimeSplit, latest
 
 #: What was said against what came, with its 95 % interval by customer.
 CALIBRATION: Final = pl.Schema(
@@ -86,12 +86,18 @@ class Fitted:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
+def by_due_dates(dataset: Dataset, spec: Specification) -> TimeSplit:
+    """Test on the latest days whose invoices are nearly all due."""
+    return latest(dataset.receivables(), dataset.as_of_on, spec.test_days, spec.gap_days)
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How one kind of model is trained.
 
     ``rows`` makes the training rows as of a day: nothing dated that day or later is read.
-    ``columns`` are those of them that the model learns from, with their meaning.
+    ``columns`` are those of them that the model learns from, with their meaning. ``split`` chooses
+    the tested days.
     """
 
     name: str
@@ -99,6 +105,7 @@ class Recipe:
     rows: Callable[[Dataset, date], pl.DataFrame]
     prepare: Callable[[Dataset, Specification, TimeSplit], Prepared]
     fit: Callable[[pl.DataFrame, Specification], Fitted]
+    split: Callable[[Dataset, Specification], TimeSplit] = by_due_dates
 
 
 @dataclass(frozen=True, slots=True)

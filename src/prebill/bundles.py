@@ -22,7 +22,7 @@ from prebill.settings import Settings
 if TYPE_CHECKING:
     from prebill.core.scoring.models import Models
 
-NAMES: Final = ("forest", "payment_risk")
+NAMES: Final = ("forest", "payment_risk", "error_risk")
 MANIFEST: Final = "manifest.json"
 _ADVICE: Final = "run `prebill models fetch`, or `prebill train`"
 
@@ -131,10 +131,11 @@ def pointed_digest(settings: Settings, name: str, role: Role) -> str | None:
 def models_of(bundles: Mapping[str, Bundle | None]) -> "Models":
     """Make models of verified bundles; ``versions`` has the digest of each one's own bytes."""
     from prebill.core.scoring.models import Models
+    from prebill.core.scoring.models.error_risk import ErrorRisk
     from prebill.core.scoring.models.forest import Forest
     from prebill.core.scoring.models.payment_risk import PaymentRisk
 
-    forest, risk, versions = None, None, {}
+    forest, risk, errors, versions = None, None, None, {}
     if (bundle := bundles.get("forest")) is not None:
         content = bundle.files["forest.npz"]
         versions["forest"] = hashlib.sha256(content).hexdigest()
@@ -142,7 +143,10 @@ def models_of(bundles: Mapping[str, Bundle | None]) -> "Models":
     if (bundle := bundles.get("payment_risk")) is not None:
         risk = PaymentRisk.from_bytes(dict(bundle.files))
         versions["payment_risk"] = risk.digest
-    return Models(forest, risk, versions)
+    if (bundle := bundles.get("error_risk")) is not None:
+        errors = ErrorRisk.from_bytes(dict(bundle.files))
+        versions["error_risk"] = errors.digest
+    return Models(forest, risk, versions, errors)
 
 
 def known(name: str) -> str:

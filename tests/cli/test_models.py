@@ -150,7 +150,7 @@ def test_exported_rows_fit_the_same_model_again(
     from training.fit import RECIPES, train
     from training.specification import read
 
-    for name in RECIPES:
+    for name in RECIPES.keys() - {"error_risk"}:  # a folder has no labels
         spec = read(installed.model_specs_dir, name)
         trained = train(from_folder(folder), spec)
         out = tmp_path / f"{name}.parquet"

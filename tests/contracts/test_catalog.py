@@ -12,7 +12,7 @@ from prebill.contracts import Catalog, DataContract, load_catalog
 from prebill.contracts.compatibility import baseline_text, parse_baseline, require_compatible
 from prebill.core.schemas import INBOUND, INTERNAL, Frame
 from prebill.core.schemas.internal import DRAFT_LINES
-from prebill.core.scoring.scene import FEATURES
+from prebill.core.scoring.scene import FEATURE_ROW
 from prebill.store.tables import table_of
 from prebill.workflows.deliver import document_body
 
@@ -43,7 +43,7 @@ def test_file_is_valid_by_the_standard(path: Path) -> None:
 
 
 def test_feature_contract_lists_the_features() -> None:
-    expected = [("invoice_id", "draft"), *FEATURES.items()]
+    expected = [("invoice_id", "draft"), *FEATURE_ROW.items()]
     actual = [(one.name, one.meaning) for one in CATALOG["feature_row"].properties]
     assert expected == actual, "run python -m prebill.contracts --features, see its README"
 

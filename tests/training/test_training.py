@@ -14,6 +14,7 @@ from prebill.bundles import Bundle, Role, in_use, load_models
 from prebill.settings import Settings
 from prebill.store.engine import Store
 from tests.core.scoring.payers import payers
+from tests.training.labels import with_labels
 from training.__main__ import main
 from training.dataset import from_folder
 from training.fit import RECIPES, prepare, train
@@ -122,11 +123,11 @@ def test_run_logs_data_code_figures_card_report_and_plots(
 
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_equal_data_seed_and_specification_give_equal_bytes(folder: Path, name: str) -> None:
-    first = train(from_folder(folder), specified(name))
-    again = train(from_folder(folder), specified(name))
+    first = train(with_labels(folder), specified(name))
+    again = train(with_labels(folder), specified(name))
     assert first.bundle.manifest == again.bundle.manifest
     assert dict(first.bundle.files) == dict(again.bundle.files)
-    other = train(from_folder(folder), specified(name, "seed=7"))
+    other = train(with_labels(folder), specified(name, "seed=7"))
     assert other.bundle.files != first.bundle.files
 
 
@@ -134,12 +135,12 @@ _DIGEST = """
 import sys
 from pathlib import Path
 from prebill.settings import Settings
-from training.dataset import from_folder
+from tests.training.labels import with_labels
 from training.fit import RECIPES, train
 from training.specification import read
 for name in RECIPES:
     spec = read(Settings.load().model_specs_dir, name)
-    print(train(from_folder(Path(sys.argv[1])), spec).bundle.digest)
+    print(train(with_labels(Path(sys.argv[1])), spec).bundle.digest)
 """
 
 
@@ -208,7 +209,7 @@ def test_training_rows_end_before_the_gap_and_the_gap_before_the_test(folder: Pa
 
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_what_came_after_the_cut_off_changes_no_training_row(folder: Path, name: str) -> None:
-    dataset = from_folder(folder)
+    dataset = with_labels(folder)
     ready = prepare(dataset, specified(name))
     cut_off = ready.split.train_before
     earlier = RECIPES[name].rows(dataset.before(cut_off), cut_off)

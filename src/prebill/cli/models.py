@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 models_app = typer.Typer(help="Registered models and which are in use.", no_args_is_help=True)
 dataset_app = typer.Typer(help="What models learn from.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="forest or payment_risk")]
+Name = Annotated[str, typer.Argument(help="forest, payment_risk or error_risk")]
 Data = Annotated[
     Path | None, typer.Option(help="A folder of canonical files instead of what was imported.")
 ]
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def train(
     models: Annotated[
-        list[str] | None, typer.Argument(help="forest, payment_risk; default: all.")
+        list[str] | None, typer.Argument(help="forest, payment_risk, error_risk; default: all.")
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every model, as without a name.")] = False,
     data: Data = None,
@@ -230,7 +230,7 @@ def ui(port: Annotated[int, typer.Option(help="Port on loopback.")] = _UI_PORT) 
 
 @dataset_app.command("export")
 def export(
-    model: Annotated[str, typer.Argument(help="forest or payment_risk")],
+    model: Annotated[str, typer.Argument(help="forest, payment_risk or error_risk")],
     as_of: Annotated[str, typer.Option(help="Cut-off, YYYY-MM-DD: nothing of that day or later.")],
     out: Annotated[Path, typer.Option(help="Parquet file; its manifest is written beside it.")],
     data: Data = None,

@@ -18,9 +18,9 @@ BASELINE = "baseline.json"
 def main(folder: Path, *, features: bool = False) -> int:
     """Compare and rewrite the baseline; 1 and a text on standard error when it must not be."""
     if features:
-        from prebill.core.scoring.scene import FEATURES
+        from prebill.core.scoring.scene import FEATURE_ROW
 
-        write_features(folder, FEATURES)
+        write_features(folder, FEATURE_ROW)
     path = folder / BASELINE
     try:
         catalog = load_catalog(folder)

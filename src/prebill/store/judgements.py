@@ -44,6 +44,24 @@ def decisions_of(tx: Tx, run_id: str) -> pl.DataFrame:
     )
 
 
+def judged_drafts(tx: Tx) -> pl.DataFrame:
+    """Return what runs judged: who, when and how much, with the score and the run that gave it."""
+    schema = {
+        **dict.fromkeys(("draft_id", "draft_version", "run_id"), _TEXT),
+        **dict.fromkeys(("customer_id", "entity_id", "currency"), _TEXT),
+        "day_on": pl.Date(),
+        "total_minor": pl.Int64(),
+        "anomaly_score": pl.Float64(),
+    }
+    return tx.frame(
+        "SELECT j.draft_id, j.draft_version, j.run_id, d.customer_id, d.entity_id, d.currency, "
+        "d.period_end_on AS day_on, d.total_minor, j.anomaly_score FROM decisions j "
+        "JOIN drafts d ON d.draft_id = j.draft_id AND d.version = j.draft_version "
+        "ORDER BY j.draft_id, j.draft_version",
+        schema,
+    )
+
+
 def verdict_errors(tx: Tx) -> pl.DataFrame:
     """Return ``draft_id, found_at`` of drafts that a person found to be wrong."""
     return tx.frame(

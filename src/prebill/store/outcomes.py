@@ -36,6 +36,30 @@ def error_labels(tx: Tx, mature_on: date) -> pl.DataFrame:
     return strongest(LABELS.conform(labels), mature_on)
 
 
+def error_labels(tx: Tx, mature_on: date) -> pl.DataFrame:
+    """Return what is known of each draft version by a day.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``draft_id, draft_version, is_error, source, weight, propensity, was_shown, matures_on``.
+    """
+    names = ["draft_id", "draft_version", "is_error", "source", "matures_on"]
+    found = tx.table_frame(
+        "labels",
+        "WHERE matures_on <= :today ORDER BY label_id",
+        {"today": mature_on},
+        columns=names,
+    )
+    return found.unique(["draft_id", "draft_version"], keep="last", maintain_order=True).select(
+        *names[:4],
+        weight=pl.lit(1.0),
+        propensity=pl.lit(None, dtype=pl.Float64),
+        was_shown=pl.lit(value=False),
+        matures_on="matures_on",
+    )
+
+
 def sampled_labels(tx: Tx, mature_on: date) -> pl.DataFrame:
     """Return those of :func:`error_labels` that the random sample of released drafts tells."""
     return error_labels(tx, mature_on).filter(pl.col("propensity").is_not_null())

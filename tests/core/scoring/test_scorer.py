@@ -14,7 +14,7 @@ from prebill.core.schemas.internal import DECISIONS, USAGE_DAYS
 from prebill.core.scoring.detectors import Detector, Judged, Scene
 from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models, fit_models
-from prebill.core.scoring.scene import FEATURES, scene_of
+from prebill.core.scoring.scene import FEATURE_ROW, scene_of
 from prebill.core.scoring.scorer import Scored, score, score_scene
 from tests.core.scoring.company import DRAFTED, altered, books, company, with_calls
 
@@ -253,7 +253,7 @@ def test_a_detector_that_raises_reviews_every_draft_and_says_so() -> None:
 
 def test_outputs_are_complete_and_ordered_by_money() -> None:
     scored = judged(with_calls(company(), ONE, 30))
-    assert list(scored.feature_rows.columns) == ["invoice_id", *FEATURES]
+    assert list(scored.feature_rows.columns) == ["invoice_id", *FEATURE_ROW]
     row = decision(scored)
     money = [abs(reason["amount_minor"] or 0) for reason in json.loads(row["reasons"])]
     assert money == sorted(money, reverse=True)

@@ -7,7 +7,7 @@ import polars as pl
 
 from prebill.core.scoring.agreed import agreed_changes, as_agreed, ended, less_agreed, unchanged
 from prebill.core.scoring.announced import as_announced
-from prebill.core.scoring.detectors.base import Scene
+from prebill.core.scoring.detectors import DETECTORS, Scene
 from prebill.core.scoring.features import (
     billed_usage,
     invariants,
@@ -27,11 +27,12 @@ from prebill.core.scoring.frames import (
     settle,
     visible,
 )
+from prebill.core.scoring.models.error_risk import TAIL
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms, recent_of, repeat_share_of
 from prebill.core.scoring.profiles import Everybody, Profiles, profiles_of
 
-#: Invoice features by name → meaning: what a feature row stores.
+#: Invoice features by name → meaning.
 FEATURES: Final[dict[str, str]] = {
     "known": "earlier invoices of the series that the comparison rests on, at most 8",
     **variance.FEATURES,
@@ -42,6 +43,13 @@ FEATURES: Final[dict[str, str]] = {
     **billed_usage.FEATURES,
     **{f"usage_{name}": meaning for name, meaning in usage_shape.FEATURES.items()},
 }
+#: Each detector's tail by the name of its column → meaning.
+TAILS: Final[dict[str, str]] = {
+    f"{TAIL}{detector.name}": f"tail of the {detector.name} detector in [0, 1], high = unusual"
+    for detector in DETECTORS
+}
+#: What a feature row stores.
+FEATURE_ROW: Final[dict[str, str]] = {**FEATURES, **TAILS}
 
 
 def scene_of(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from prebill.core.errors import ModelError
 from prebill.core.schemas.internal import DECISIONS, FINDINGS, GAPS
 from prebill.core.scoring.combine import (
     Terms,
@@ -19,11 +20,12 @@ from prebill.core.scoring.detectors import DETECTORS, Detector, Judged, Scene
 from prebill.core.scoring.detectors.base import COULD_NOT_JUDGE, findings_of
 from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models
+from prebill.core.scoring.models.error_risk import TAIL
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.payments import NOT_FOR_PERSONS, payers_of, payment_figures
 from prebill.core.scoring.profiles import Everybody
-from prebill.core.scoring.scene import FEATURES, scene_of, with_forest
+from prebill.core.scoring.scene import FEATURE_ROW, scene_of, with_forest
 from prebill.core.scoring.tails import Learning
 
 _NOT_ASKED = {"payment_risk": NOT_FOR_PERSONS}
@@ -106,10 +108,10 @@ def score_scene(
     findings = pl.concat([FINDINGS.empty(), *(answer.findings for answer in answers.values())])
     findings = pl.concat([findings, _unjudged(anomalies)])
     gaps = pl.concat([GAPS.empty(), *(answer.gaps for answer in answers.values())])
-    drafts = (
-        scene.drafts.select("invoice_id", "currency", "total_minor", "known")
-        .join(anomalies, on="invoice_id", how="left", maintain_order="left")
-        .with_columns(p_error=error_probability(pl.col("anomaly_score"), policy))
+    seen = _feature_rows(scene, tails)
+    chances = _error_chances(seen, anomalies, models, policy)
+    drafts = scene.drafts.select("invoice_id", "currency", "total_minor", "known").join(
+        chances.frame, on="invoice_id", how="left", maintain_order="left"
     )
     payment = payment_figures(
         scene.inputs,
@@ -119,10 +121,11 @@ def score_scene(
     )
     drafts = drafts.join(payment.figures, on="invoice_id", how="left", maintain_order="left")
     scores = with_money(drafts, findings, policy).with_columns(
-        p_error_basis=pl.lit("prior"), confidence=confidence(pl.col("known"))
+        confidence=confidence(pl.col("known"))
     )
-    decisions = _decisions(scores, findings, policy, {**models.versions, **payment.versions})
-    return Scored(decisions, findings, _feature_rows(scene), gaps, payment.notes)
+    versions = {**models.versions, **payment.versions, **chances.versions}
+    decisions = _decisions(scores, findings, policy, versions)
+    return Scored(decisions, findings, seen, gaps, [*payment.notes, *chances.notes])
 
 
 def _answers(scene: Scene, detectors: tuple[Detector, ...]) -> dict[str, Judged]:
@@ -186,5 +189,42 @@ def _unjudged(anomalies: pl.DataFrame) -> pl.DataFrame:
     return findings_of(silent, "combination")
 
 
-def _feature_rows(scene: Scene) -> pl.DataFrame:
-    return scene.drafts.select("invoice_id", *[pl.col(n).cast(pl.Float64) for n in FEATURES])
+def _feature_rows(scene: Scene, tails: pl.DataFrame) -> pl.DataFrame:
+    """``invoice_id`` and the columns of ``FEATURE_ROW``; a judge that wasn't asked has no tail."""
+    asked = tails.select("invoice_id", pl.exclude("invoice_id", "is_draft").name.prefix(TAIL))
+    rows = scene.drafts.join(asked, on="invoice_id", how="left", maintain_order="left")
+    known = [
+        pl.col(name) if name in rows.columns else pl.lit(None).alias(name) for name in FEATURE_ROW
+    ]
+    return rows.select("invoice_id", *[column.cast(pl.Float64) for column in known])
+
+
+@dataclass(frozen=True, slots=True)
+class _Chances:
+    """``invoice_id, anomaly_score, p_error, p_error_basis`` a draft, and what to say of them."""
+
+    frame: pl.DataFrame
+    versions: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def _error_chances(
+    seen: pl.DataFrame, anomalies: pl.DataFrame, models: Models, terms: Terms
+) -> _Chances:
+    """P(error) as labels taught it; without a model, or where it fails, from the stated prior."""
+    rows = seen.join(anomalies, on="invoice_id", how="left", maintain_order="left")
+    stated = rows.select(
+        "invoice_id",
+        "anomaly_score",
+        p_error=error_probability(pl.col("anomaly_score"), terms),
+        p_error_basis=pl.lit("prior"),
+    )
+    if models.error_risk is None:
+        return _Chances(stated)
+    try:
+        learnt = models.error_risk.predict(rows)
+    except ModelError as error:
+        note = f"P(error) is a stated prior, for its model can't answer: {error}"
+        return _Chances(stated, {"error_risk": "prior"}, [note])
+    rung = {"error_rung": models.error_risk.rung.value}
+    return _Chances(stated.with_columns(learnt, p_error_basis=pl.lit("labels")), rung)

@@ -10,11 +10,13 @@ import polars as pl
 from prebill.core.scoring.features import variance
 from prebill.core.scoring.features.payment_history import receivables
 from prebill.core.scoring.frames import ScoringInputs
+from prebill.core.scoring.models.error_risk import ErrorRisk
 from prebill.core.scoring.models.forest import LEAST_ROWS, Forest, fit_forest
 from prebill.core.scoring.models.payment_risk import PaymentRisk, fit_payment_risk, training_rows
 
 __all__ = [
     "FOREST_COLUMNS",
+    "ErrorRisk",
     "Fitted",
     "Forest",
     "Models",
@@ -35,6 +37,7 @@ class Models:
     forest: Forest | None = None
     payment_risk: PaymentRisk | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    error_risk: ErrorRisk | None = None
 
 
 @dataclass(frozen=True, slots=True)

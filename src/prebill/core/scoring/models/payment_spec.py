@@ -1,25 +1,16 @@
 """How payment risk is fitted: the ladder by what a company has, and LightGBM's parameters."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from prebill.core.scoring.models.ladder import Ladder, Rung
 
-class Rung(StrEnum):
-    """How much model the history carries."""
-
-    PRIOR = "prior"
-    SMALL = "small"
-    FULL = "full"
+__all__ = ["PaymentSpec", "Rung"]
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentSpec:
+class PaymentSpec(Ladder):
     """Every choice of a fit; ``models/payment_risk/model.toml`` overrides the defaults."""
 
-    prior_below_rows: int = 300
-    prior_below_customers: int = 50
-    small_below_rows: int = 8_000
-    small_leaves: int = 8
     hazard_rounds: int = 80
     hazard_leaves: int = 63
     hazard_rate: float = 0.1
@@ -35,12 +26,6 @@ class PaymentSpec:
     row_share: float = 0.8
     #: Weight of the binary model in P(late); the rest is the hazard model's.
     binary_weight: float = 0.4
-
-    def rung(self, mature_rows: int, customers: int) -> Rung:
-        """Which rung of the ladder so many mature rows and customers carry."""
-        if mature_rows < self.prior_below_rows or customers < self.prior_below_customers:
-            return Rung.PRIOR
-        return Rung.SMALL if mature_rows < self.small_below_rows else Rung.FULL
 
     def hazard(self, rung: Rung) -> dict[str, object]:
         """LightGBM parameters of the hazard model."""

@@ -1,0 +1,88 @@
+"""What was judged here and later proved right or wrong: stored feature rows with their labels."""
+
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from prebill.core.scoring.combine import error_probability
+from prebill.core.scoring.scene import FEATURE_ROW
+
+if TYPE_CHECKING:
+    from prebill.bootstrap import Installation
+
+#: What the model of P(error) learns from: the feature row as it was stored, and the score.
+COLUMNS: Final = {**FEATURE_ROW, "anomaly_score": "unsupervised score, [0, 1], high = unusual"}
+#: One row a judged draft. ``day_on``: first day after the billed period; ``p_prior``: P(error) by
+#: the stated prior of the policy in force now.
+LABELLED: Final = pl.Schema(
+    {
+        "invoice_id": pl.String,
+        "draft_version": pl.String,
+        "customer_id": pl.String,
+        "entity_id": pl.String,
+        "currency": pl.String,
+        "day_on": pl.Date,
+        "total_minor": pl.Int64,
+        "is_error": pl.Boolean,
+        "source": pl.String,
+        "weight": pl.Float64,
+        "propensity": pl.Float64,
+        "was_shown": pl.Boolean,
+        "matures_on": pl.Date,
+        "p_prior": pl.Float64,
+        **dict.fromkeys(COLUMNS, pl.Float64),
+    }
+)
+
+
+def read_labelled(opened: "Installation", mature_on: date) -> pl.DataFrame:
+    """Join mature labels with the feature rows on which the drafts were decided.
+
+    Parameters
+    ----------
+    opened : Installation
+        Database, lake and policy.
+    mature_on : date
+        Labels that mature later are not known yet.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``LABELLED``. A feature that an older row lacks is null. What the hook judged is left out:
+        of its features only a digest is kept.
+    """
+    from prebill.bootstrap import policy_text
+    from prebill.core.policy.model import Policy
+    from prebill.store.judgements import judged_drafts
+    from prebill.store.lake_index import named_batches
+    from prebill.store.outcomes import error_labels
+
+    with opened.store.read() as tx:
+        labels = error_labels(tx, mature_on)
+        judged = judged_drafts(tx)
+        batches = named_batches(tx, "feature_rows")
+    known = labels.join(judged, on=["draft_id", "draft_version"], maintain_order="left")
+    parts = []
+    for (run_id,), part in known.partition_by("run_id", as_dict=True).items():
+        own = [batch for batch in batches if batch.startswith(f"{run_id}#")]
+        if not own:
+            continue
+        rows = opened.lake.scan("feature_rows", own)
+        with opened.lake.reading():
+            stored = rows.rename({"invoice_id": "draft_id"}).collect()
+        parts.append(part.join(stored, on="draft_id", maintain_order="left"))
+    found = pl.concat(parts, how="diagonal") if parts else known
+    policy = Policy.parse(policy_text(opened.settings.policy_path))
+    absent = [name for name in COLUMNS if name not in found.columns]
+    return (
+        found.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in absent)
+        .with_columns(p_prior=error_probability(pl.col("anomaly_score"), policy))
+        .select(
+            pl.col(_SAME.get(name, name)).cast(kind).alias(name) for name, kind in LABELLED.items()
+        )
+        .sort("day_on", "invoice_id", "draft_version")
+    )
+
+
+_SAME: Final = {"invoice_id": "draft_id"}
