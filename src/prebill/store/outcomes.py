@@ -7,8 +7,6 @@ from typing import Final
 import polars as pl
 
 from prebill.core.schemas.inbound import INVOICES
-from prebill.core.schemas.internal import LABELS
-from prebill.core.scoring.labels import strongest
 from prebill.store.codec import canonical_json, now_text
 from prebill.store.drafts import listed
 from prebill.store.engine import Tx
@@ -17,23 +15,6 @@ from prebill.store.tables import schema_of, table_of
 
 #: Version under which cases of missing invoices stand: they have no draft to learn from.
 _GAP: Final = "gap"
-
-
-def error_labels(tx: Tx, mature_on: date) -> pl.DataFrame:
-    """Return what is known of each draft version by a day.
-
-    Returns
-    -------
-    pl.DataFrame, one row per draft version, the strongest mature source wins
-        ``draft_id, draft_version, is_error, source, weight`` (of the source), ``propensity`` (null
-        unless somebody looked at it for the random sample), ``was_shown, matures_on``.
-    """
-    labels = tx.table_frame(
-        "labels",
-        "WHERE matures_on <= :today AND draft_version <> :gap ORDER BY label_id",
-        {"today": mature_on, "gap": _GAP},
-    )
-    return strongest(LABELS.conform(labels), mature_on)
 
 
 def error_labels(tx: Tx, mature_on: date) -> pl.DataFrame:
