@@ -24,15 +24,6 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
     return max(center - half, 0.0), min(center + half, 1.0)
 
 
-def clopper_pearson(hits: int, of: int) -> tuple[float, float]:
-    """Exact 95 % interval of a share (Clopper and Pearson, Biometrika 1934)."""
-    from scipy.stats import beta
-
-    low = beta.ppf(0.025, hits, of - hits + 1) if hits else 0.0
-    high = beta.ppf(0.975, hits + 1, of - hits) if hits < of else 1.0
-    return float(low), float(high)
-
-
 def bootstrap(rows: Floats, figure: Callable[[Floats], float]) -> tuple[float, float]:
     """95 % percentile interval of a figure of column sums, rows drawn again with a fixed seed."""
     rng = np.random.default_rng(20260101)

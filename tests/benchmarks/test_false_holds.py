@@ -5,9 +5,11 @@ from itertools import pairwise
 import polars as pl
 import pytest
 
+from prebill.core.triage.false_holds import RATES, false_hold_rates, set_for
+from prebill.core.triage.intervals import clopper_pearson
 from tests.benchmarks.detection import ablation
-from tests.benchmarks.false_holds import RATES, false_hold_rates, rates_table, set_for
-from tests.benchmarks.intervals import bootstrap, clopper_pearson, wilson
+from tests.benchmarks.false_holds import POLICY, rates_table
+from tests.benchmarks.intervals import bootstrap, wilson
 
 CLEAN = pl.DataFrame(
     {
@@ -18,19 +20,19 @@ CLEAN = pl.DataFrame(
 
 
 def test_rates_are_counted_for_all_and_per_segment() -> None:
-    rates = false_hold_rates(CLEAN, {"currency": "currency"})
+    rates = false_hold_rates(CLEAN, {"currency": "currency"}, POLICY)
     assert RATES == rates.schema
     assert [("all", "", 100, 1), ("currency", "EUR", 40, 1), ("currency", "USD", 60, 0)] == (
         rates.select("segment", "value", "invoices", "held").rows()
     )
     whole = rates.row(0, named=True)
     assert whole["low"] < whole["rate"] == 0.01 < whole["high"]
-    assert 0 < set_for("hold") == whole["set_for"] < set_for("review") < 0.1
+    assert 0 < set_for(POLICY, "hold") == whole["set_for"] < set_for(POLICY, "review") < 0.1
     assert "| currency: USD | 60 | 0 | 0.00% (0.00% to 5.96%) |" in rates_table(rates)
 
 
 def test_reviews_count_holds_too() -> None:
-    assert 4 == false_hold_rates(CLEAN, {}, action="review")["held"][0]
+    assert 4 == false_hold_rates(CLEAN, {}, POLICY, action="review")["held"][0]
 
 
 def test_intervals_are_the_textbook_ones() -> None:

@@ -115,6 +115,31 @@ def test_upgrade_keeps_cases_verdicts_and_deliveries(empty: Store) -> None:
         add(empty, ("verdicts", verdict(verdict_id="v3", case_id="c3")))
 
 
+def test_upgrade_keeps_labels_and_decisions(empty: Store) -> None:
+    migrate_to(empty, "0003")
+    old = {"label_id": "l1", "draft_id": "d1", "draft_version": "v1", "is_error": True}
+    old |= {"source": "verdict", "reason_code": "wrong_price", "entered_by": "ada"}
+    old |= {"entered_at": "x", "matures_on": "2026-11-01"}
+    decided = {"draft_id": "d1", "draft_version": "v1", "action": "hold", "currency": "EUR"}
+    decided |= dict.fromkeys(("p_error_basis", "direction", "confidence", "reasons"), "")
+    decided |= dict.fromkeys(("model_versions", "policy_hash", "run_id", "findings_json"), "")
+    decided |= dict.fromkeys(("feature_hash", "draft_hash", "decided_at"), "")
+    with empty.transaction() as tx:
+        for table, row in (("labels", old), ("decisions", decided | {"expected_loss_minor": 7})):
+            names = ", ".join(row)
+            marks = ", ".join(f":{name}" for name in row)
+            tx.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", row)
+    assert "0003" == upgrade(empty).before
+    with empty.read() as tx:
+        label, decision = tx.get("labels", label_id="l1"), tx.get("decisions", draft_id="d1")
+    assert (True, None) == (bool(label.pop("was_shown")), label.pop("propensity"))
+    assert old == label | {"is_error": bool(label["is_error"])}
+    assert (7, None) == (decision["expected_loss_minor"], decision["sample_propensity"])
+    add(empty, ("cases", case(kind="sample", action="release")))
+    with pytest.raises(ConflictError):
+        add(empty, ("labels", {**label, "label_id": "l2", "source": "rumour", "was_shown": True}))
+
+
 def test_newer_database_is_left_alone(empty: Store) -> None:
     upgrade(empty)
     with empty.transaction() as tx:

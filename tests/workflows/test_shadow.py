@@ -166,6 +166,8 @@ def sample(opened: Installation, *, wrong: int) -> None:
         entered_by=pl.lit("ada"),
         entered_at=pl.lit(world.FINAL_AT),
         matures_on=pl.lit(date(2026, 12, 1)),
+        was_shown=pl.lit(value=False),
+        propensity=pl.lit(0.05),
     )
     with opened.store.transaction() as tx:
         tx.insert_frame("labels", labels)
@@ -192,7 +194,6 @@ def test_sample_tells_which_of_the_two_foresaw_errors(
     rows, notes = shadow._error_rows(billed, scores, LATER)
     assert rows.is_empty()
     assert any("No label of source 'sample'" in note for note in notes)
-    assert any("no propensity" in note for note in notes)
     sample(billed, wrong=5)
     rows, notes = shadow._error_rows(billed, scores, LATER)
     assert rows.height == documents(billed).height

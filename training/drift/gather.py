@@ -10,6 +10,7 @@ import polars as pl
 from prebill.bundles import Bundle, in_use
 from prebill.core.errors import InputError
 from prebill.core.schemas.internal import DECISIONS
+from prebill.core.scoring.labels import is_correction
 from prebill.core.scoring.models.payment_risk import PaymentRisk
 from prebill.settings import Settings
 from training import dataset as datasets
@@ -19,8 +20,6 @@ from training.drift.limits import Limits
 
 if TYPE_CHECKING:
     from prebill.bootstrap import Installation
-
-_GOODWILL = "goodwill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def found_errors(opened: "Installation") -> pl.DataFrame:
         batches = named_batches(tx, "credit_notes")
     credited = (
         opened.lake.scan("credit_notes", batches)
-        .filter(pl.col("reason").fill_null("") != _GOODWILL)
+        .filter(is_correction(pl.col("reason")))
         .select("invoice_id", found_on="issued_on")
         .collect()
     )

@@ -10,6 +10,7 @@ RELEASE_REASONS: Final = {
     "unusual_but_right": "Unusual, but right",
     "agreed_with_customer": "Agreed with the customer",
     "should_not_have_been_asked": "Should not have been asked",
+    "looked_right": "Looked at, right",
 }
 #: It is wrong: correct or reject.
 ERROR_REASONS: Final = {

@@ -42,7 +42,10 @@ def list_cases(
     queue: Annotated[str, typer.Option(help="Only this queue.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """List open cases, the most money per reviewer minute first."""
+    """List open cases, the most money per reviewer minute first.
+
+    The queue `sample` has released invoices to look at: nothing waits for them.
+    """
     if context.invoked_subcommand:
         return
     from prebill.store.console import CaseFilter, queue_totals
@@ -67,18 +70,21 @@ def _told_totals(rows: list[dict[str, Any]]) -> list[str]:
     from prebill.console import words
 
     lines = []
-    for currency in sorted({row["currency"] for row in rows}):
-        own = [row for row in rows if row["currency"] == currency]
+    for currency in sorted({row["currency"] for row in rows if row["action"] != "release"}):
+        own = [row for row in rows if row["currency"] == currency and row["action"] != "release"]
         loss = words.money(sum(int(row["expected_loss_minor"]) for row in own), currency)
         cases = words.counted(sum(row["cases"] for row in own), "case")
         lines.append(f"{cases}, expected loss {loss}")
+    sampled = sum(row["cases"] for row in rows if row["action"] == "release")
+    if sampled:
+        lines.append(f"{words.counted(sampled, 'released invoice')} to look at: --queue sample")
     return lines
 
 
 def _print_cases(rows: list[dict[str, Any]]) -> None:
     """Three lines a case; ids are whole, because they are what the next command needs."""
     from prebill.console import words
-    from prebill.console.pages.queue import top_reason
+    from prebill.console.pages.queue import reason_of
 
     if not rows:
         typer.echo("no case waits")
@@ -89,10 +95,9 @@ def _print_cases(rows: list[dict[str, Any]]) -> None:
         billed = words.money(row["total_minor"], currency)
         loss = words.money(row["expected_loss_minor"], currency)
         wrong = words.likely(row["p_error"])
-        typer.echo(
-            f"  {row['action']:<6}  {customer}, billed {billed}, expected loss {loss}, {wrong}"
-        )
-        typer.echo(f"          {top_reason(row['reasons'])}")
+        action = row["kind"] if row["kind"] == "sample" else row["action"]
+        typer.echo(f"  {action:<6}  {customer}, billed {billed}, expected loss {loss}, {wrong}")
+        typer.echo(f"          {reason_of(row)}")
 
 
 def show(

@@ -24,7 +24,7 @@ def case_facts(tx: Tx, case: Row) -> tuple[Fact, ...]:
     return (
         *_customer_facts(tx, case),
         *_contract_facts(tx, case),
-        *(_engine_facts(tx, case) if case["kind"] == "gate" else _draft_facts(case)),
+        *(_engine_facts(tx, case) if case["system"] else _draft_facts(case)),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from prebill.core.errors import ConflictError
+from prebill.core.scoring.labels import SAMPLE, VERDICT
 from prebill.store.codec import canonical_json, now_text
 from prebill.store.drafts import listed
 from prebill.store.engine import Row, Tx
@@ -103,18 +104,29 @@ def save_verdict(
 
 
 def save_label(tx: Tx, case: Row, *, is_error: bool, reason_code: str, actor: str) -> None:
-    """Keep what turned out to be true of a draft; a verdict is mature at once."""
+    """Keep what a person found to be true of a draft; that is mature at once.
+
+    Who answers for the random sample sees no recommendation (``store/console.find_case``).
+    """
     now = now_text()
+    is_sampled = case["kind"] == SAMPLE
+    source = SAMPLE if is_sampled else VERDICT
+    propensity = tx.scalar(
+        "SELECT sample_propensity FROM decisions WHERE draft_id = :id AND draft_version = :version",
+        {"id": case["draft_id"], "version": case["draft_version"]},
+    )
     row = {
-        "label_id": f"verdict:{case['draft_id']}:{case['draft_version']}",
+        "label_id": f"{source}:{case['draft_id']}:{case['draft_version']}",
         "draft_id": case["draft_id"],
         "draft_version": case["draft_version"],
         "is_error": is_error,
-        "source": "verdict",
+        "source": source,
         "reason_code": reason_code,
         "entered_by": actor,
         "entered_at": now,
         "matures_on": now[:10],
+        "was_shown": not is_sampled,
+        "propensity": propensity if is_sampled else None,
     }
     tx.insert("labels", row, on_conflict="replace")
 

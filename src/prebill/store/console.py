@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from prebill.core.errors import NotFoundError
+from prebill.core.scoring.labels import SAMPLE
 from prebill.store.engine import Tx
 
 Row = dict[str, Any]
@@ -26,11 +27,12 @@ _CASE_COLUMNS: Final = """
     coalesce(d.state, g.state) AS draft_state
 """
 #: A case is on a draft of ours (d), on one of another engine (g), or on a gap: on neither.
+#: A case of the sample is on either; versions are digests, so that they can't be mixed up.
 _DRAFT_JOINS: Final = """
     LEFT JOIN drafts d ON d.draft_id = c.draft_id AND d.version = c.draft_version
-        AND c.kind = 'draft'
+        AND c.kind IN ('draft', 'sample')
     LEFT JOIN engine_drafts g ON g.draft_id = c.draft_id AND g.version = c.draft_version
-        AND c.kind = 'gate'
+        AND c.kind IN ('gate', 'sample')
     LEFT JOIN customers k ON k.customer_id = coalesce(d.customer_id, g.customer_id)
 """
 _CASE_JOINS: Final = f"""{_DRAFT_JOINS}
@@ -75,7 +77,21 @@ def list_cases(
         "ORDER BY c.priority DESC NULLS LAST, c.case_id LIMIT :limit",
         values,
     )
-    return [_with_customer(tx, row) for row in rows]
+    return [_blind(_with_customer(tx, row)) for row in rows]
+
+
+#: What judges said of a draft; a person who answers for the sample must not be led by it.
+_RECOMMENDED: Final = (
+    *("reasons", "findings_json", "p_error", "p_error_basis", "direction"),
+    *("anomaly_score", "p_late", "days_late_p50", "confidence"),
+)
+
+
+def _blind(row: Row) -> Row:
+    """A case of the sample as long as it is open: without what the judges said."""
+    if row["kind"] != SAMPLE or row["status"] != "open":
+        return row
+    return row | {name: None for name in _RECOMMENDED if name in row}
 
 
 def _with_customer(tx: Tx, row: Row) -> Row:
@@ -164,7 +180,7 @@ def find_case(tx: Tx, case_id: str) -> Row:
     if row is None:
         message = f"there is no case {case_id}: it may have been replaced; look in the queue"
         raise NotFoundError(message, case_id=case_id)
-    return _with_customer(tx, row)
+    return _blind(_with_customer(tx, row))
 
 
 def verdict_of(tx: Tx, case_id: str) -> Row | None:

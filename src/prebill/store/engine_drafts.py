@@ -20,7 +20,7 @@ _DECISION: Final = ", ".join(f"e.{name}" for name in DECISIONS.names if name != 
 _DECIDED: Final = f"""
     SELECT {_DECISION}, e.draft_id, e.draft_version, e.findings_json, e.decided_at,
            g.system, g.state,
-           (SELECT c.case_id FROM cases c WHERE c.draft_id = g.draft_id
+           (SELECT c.case_id FROM cases c WHERE c.draft_id = g.draft_id AND c.kind <> 'sample'
                AND c.draft_version = g.version ORDER BY c.opened_at DESC LIMIT 1) AS case_id
     FROM engine_drafts g
     JOIN decisions e ON e.draft_id = g.draft_id AND e.draft_version = g.version

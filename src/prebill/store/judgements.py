@@ -47,7 +47,8 @@ def decisions_of(tx: Tx, run_id: str) -> pl.DataFrame:
 def verdict_errors(tx: Tx) -> pl.DataFrame:
     """Return ``draft_id, found_at`` of drafts that a person found to be wrong."""
     return tx.frame(
-        "SELECT draft_id, entered_at AS found_at FROM labels WHERE is_error = :yes",
+        "SELECT draft_id, entered_at AS found_at FROM labels WHERE is_error = :yes "
+        "AND source IN ('verdict', 'sample')",
         {"draft_id": _TEXT, "found_at": _INSTANT},
         {"yes": True},
     )

@@ -1,41 +1,77 @@
-"""What became of drafts: verdicts of the random sample, and the documents issued untouched."""
+"""What became of drafts: one label a draft version, the random sample, what nobody looked at."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
 import polars as pl
 
 from prebill.core.schemas.inbound import INVOICES
+from prebill.core.schemas.internal import LABELS
+from prebill.core.scoring.labels import strongest
+from prebill.store.codec import canonical_json, now_text
+from prebill.store.drafts import listed
 from prebill.store.engine import Tx
+from prebill.store.engine_drafts import LIVE
 from prebill.store.tables import schema_of, table_of
 
-#: Sources of labels that come from the random sample of released drafts.
-SAMPLED: Final = ("sample", "sampled_clean")
+#: Version under which cases of missing invoices stand: they have no draft to learn from.
+_GAP: Final = "gap"
+
+
+def error_labels(tx: Tx, mature_on: date) -> pl.DataFrame:
+    """Return what is known of each draft version by a day.
+
+    Returns
+    -------
+    pl.DataFrame, one row per draft version, the strongest mature source wins
+        ``draft_id, draft_version, is_error, source, weight`` (of the source), ``propensity`` (null
+        unless somebody looked at it for the random sample), ``was_shown, matures_on``.
+    """
+    labels = tx.table_frame(
+        "labels",
+        "WHERE matures_on <= :today AND draft_version <> :gap ORDER BY label_id",
+        {"today": mature_on, "gap": _GAP},
+    )
+    return strongest(LABELS.conform(labels), mature_on)
 
 
 def sampled_labels(tx: Tx, mature_on: date) -> pl.DataFrame:
-    """Return the mature labels of the random sample.
+    """Return those of :func:`error_labels` that the random sample of released drafts tells."""
+    return error_labels(tx, mature_on).filter(pl.col("propensity").is_not_null())
+
+
+def save_labels(tx: Tx, labels: pl.DataFrame, actor: str) -> None:
+    """Keep ``LABELS`` without who and when; one that is known is replaced."""
+    if labels.is_empty():
+        return
+    entered = labels.with_columns(entered_by=pl.lit(actor), entered_at=pl.lit(now_text()))
+    tx.insert_frame("labels", entered, on_conflict="replace")
+
+
+def issued_invoices(tx: Tx, invoice_ids: Sequence[str]) -> pl.DataFrame:
+    """Return those invoices that were judged here, whoever issued them.
 
     Returns
     -------
     pl.DataFrame
-        ``draft_id, draft_version, is_error`` and, where the table has it, ``propensity``: the
-        chance with which the draft was sampled.
+        ``invoice_id, draft_id, draft_version, issued_on, total_minor``.
     """
-    known = schema_of(table_of("labels"))
-    names = ["draft_id", "draft_version", "is_error"]
-    names += [name for name in ("propensity",) if name in known]
-    listed = ", ".join(f"'{source}'" for source in SAMPLED)
-    return tx.table_frame(
-        "labels",
-        f"WHERE source IN ({listed}) AND matures_on <= :today ORDER BY label_id",
-        {"today": mature_on},
-        columns=names,
-    )
+    documents = schema_of(table_of("documents"))
+    names = ("draft_id", "draft_version", "issued_on", "total_minor")
+    ids = listed(tx, "ids")
+    return tx.frame(
+        "SELECT document_id AS invoice_id, draft_id, draft_version, issued_on, total_minor "
+        f"FROM documents WHERE document_id IN {ids} UNION ALL "
+        "SELECT draft_id, draft_id, version, issued_on, total_minor "
+        f"FROM engine_drafts WHERE {LIVE} AND draft_id IN {ids}",
+        {"invoice_id": pl.String(), **{name: documents[name] for name in names}},
+        {"ids": canonical_json(list(invoice_ids))},
+    ).unique("invoice_id", keep="first", maintain_order=True)
 
 
 def untouched_documents(tx: Tx) -> pl.DataFrame:
-    """Return the documents whose drafts no person ever had to look at.
+    """Return the documents that no person had to look at before they were issued.
 
     Returns
     -------
@@ -45,10 +81,10 @@ def untouched_documents(tx: Tx) -> pl.DataFrame:
     documents = schema_of(table_of("documents"))
     names = [*("draft_id", "draft_version", "document_id", "entity_id", "customer_id"), *_SAME]
     schema = {name: documents[name] for name in names}
-    listed = ", ".join(f"d.{name}" for name in names)
+    listed_names = ", ".join(f"d.{name}" for name in names)
     found = tx.frame(
-        f"SELECT {listed} FROM documents d WHERE NOT EXISTS "
-        "(SELECT 1 FROM cases c WHERE c.draft_id = d.draft_id) ORDER BY d.document_id",
+        f"SELECT {listed_names} FROM documents d WHERE NOT EXISTS (SELECT 1 FROM cases c "
+        "WHERE c.draft_id = d.draft_id AND c.kind <> 'sample') ORDER BY d.document_id",
         schema,
     )
     renamed = found.rename({"document_id": "invoice_id", "entity_id": "legal_entity"})

@@ -87,7 +87,7 @@ def misplaced_drafts(tx: Tx, period: str) -> list[dict[str, Any]]:
         "SELECT d.draft_id, d.state FROM drafts d "
         "LEFT JOIN documents o ON o.draft_id = d.draft_id AND o.draft_version = d.version "
         "LEFT JOIN cases c ON c.draft_id = d.draft_id AND c.draft_version = d.version "
-        "AND c.status = 'open' "
+        "AND c.status = 'open' AND c.kind <> 'sample' "
         "LEFT JOIN verdicts v ON v.draft_id = d.draft_id AND v.draft_version = d.version "
         "AND v.verdict = 'reject' "
         f"WHERE d.period = :period AND d.{ALIVE} AND NOT ("

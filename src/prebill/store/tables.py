@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from prebill.core.schemas.frame import Kind
 from prebill.core.schemas.inbound import USAGE_EVENTS
 from prebill.core.schemas.internal import CASES, DECISIONS, DRAFTS, LABELS, SKIPS
+from prebill.core.scoring.labels import SOURCES
 from prebill.store.columns import (
     boolean,
     day,
@@ -200,6 +201,8 @@ decisions = sa.Table(
     text("feature_hash"),
     text("draft_hash"),
     instant("decided_at"),
+    # The chance with which a released draft is looked at all the same; null: it is not released.
+    optional("sample_propensity", Kind.FLOAT),
     sa.Index(None, "run_id", "action"),
 )
 #: Drafts of other engines as they were scored. They get no number and no document here; a content
@@ -252,8 +255,8 @@ cases = sa.Table(
     "cases",
     metadata,
     *from_frame(CASES, keys=("case_id",)),
-    one_of("kind", "draft", "gap", "gate"),
-    one_of("action", "review", "hold"),
+    one_of("kind", "draft", "gap", "gate", "sample"),
+    one_of("action", "release", "review", "hold"),
     one_of("status", "open", "released", "corrected", "rejected", "lapsed"),
     sa.Index(None, "draft_id", "draft_version"),
 )
@@ -297,6 +300,7 @@ labels = sa.Table(
     "labels",
     metadata,
     *from_frame(LABELS, keys=("label_id",)),
+    one_of("source", *SOURCES),
     sa.Index(None, "draft_id"),
 )
 

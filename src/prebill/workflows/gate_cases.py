@@ -14,6 +14,7 @@ import polars as pl
 
 from prebill import audit
 from prebill.core.errors import ConflictError
+from prebill.core.scoring.labels import SAMPLE
 from prebill.settings import Settings
 from prebill.store import engine_drafts as drafts
 from prebill.store.cases import lapse_cases, open_cases
@@ -85,7 +86,8 @@ def store_scored(
     changed = [row for row in scored.decisions if row["draft_id"] not in present]
     if changed:
         _supersede(tx, [r["draft_id"] for r in changed if r["draft_id"] in stored], actor)
-        _store(tx, [_placed(row, stored, policy) for row in changed], scored, origin, actor)
+        chanced = _with_chances(changed, policy)
+        _store(tx, [_placed(row, stored, policy) for row in chanced], scored, origin, actor)
     return drafts.decided_now(tx, versions, origin.system)
 
 
@@ -146,9 +148,11 @@ def _lapse(tx: Tx, draft_ids: list[str], actor: str, why: str) -> None:
 def _placed(decision: Row, stored: Mapping[str, _Stored], policy: "Policy") -> _Placed:
     before = stored.get(decision["draft_id"], _Stored())
     sequence = before.sequence + 1
-    if decision["action"] == "release":
+    is_released = decision["action"] == "release"
+    if is_released and not policy.sampling.is_drawn(decision, policy.digest):
         return _Placed(decision, sequence, None)
-    case_id = f"case:{decision['draft_id']}:{decision['draft_version'][:12]}"
+    prefix = SAMPLE if is_released else "case"
+    case_id = f"{prefix}:{decision['draft_id']}:{decision['draft_version'][:12]}"
     if decision["draft_version"] in before.versions:  # it came back: its first case is closed
         case_id = f"{case_id}:{sequence}"
     return _Placed(decision, sequence, _case_row(case_id, decision, policy))
@@ -157,19 +161,31 @@ def _placed(decision: Row, stored: Mapping[str, _Stored], policy: "Policy") -> _
 def _case_row(case_id: str, decision: Row, policy: "Policy") -> Row:
     codes = [one["code"] for one in json.loads(decision["reasons"] or "[]")]
     opened_at = datetime.now(UTC)
-    due_at = opened_at + timedelta(hours=policy.sla_hours[decision["action"]])
-    kept = ("draft_id", "draft_version", "action", "expected_loss_minor", "currency")
+    is_sampled = decision["action"] == "release"
+    hours = policy.sampling.due_hours if is_sampled else policy.sla_hours[decision["action"]]
+    kept = ("draft_id", "draft_version", "action", "currency")
     return {
         **{name: decision[name] for name in kept},
         "case_id": case_id,
-        "kind": "gate",
+        "kind": SAMPLE if is_sampled else "gate",
         "status": "open",
-        "queue": policy.queue_of(codes),
-        "priority": decision["priority"] or 0.0,
+        "queue": SAMPLE if is_sampled else policy.queue_of(codes),
+        "expected_loss_minor": 0 if is_sampled else decision["expected_loss_minor"],
+        "priority": 0.0 if is_sampled else decision["priority"] or 0.0,
         "lock_version": 1,
         "opened_at": opened_at,
-        "due_at": due_at,
+        "due_at": opened_at + timedelta(hours=hours),
     }
+
+
+def _with_chances(decisions: list[Row], policy: "Policy") -> list[Row]:
+    """The decisions with the chance that a released draft is looked at all the same."""
+    score = pl.Series([row["anomaly_score"] for row in decisions], dtype=pl.Float64)
+    chances = pl.select(policy.sampling.propensity(pl.lit(score))).to_series()
+    return [
+        {**row, "sample_propensity": chance if row["action"] == "release" else None}
+        for row, chance in zip(decisions, chances, strict=True)
+    ]
 
 
 def _store(tx: Tx, placed: list[_Placed], scored: ScoredDrafts, origin: Origin, actor: str) -> None:
@@ -312,7 +328,7 @@ class _Told:
 def _told(one: _Placed, draft: Row) -> _Told:
     reasons = json.loads(one.decision["reasons"] or "[]")
     reason = str(reasons[0]["text"]) if reasons else ""
-    case_id = one.case["case_id"] if one.case else None
+    case_id = one.case["case_id"] if one.case and one.case["kind"] != SAMPLE else None
     return _Told(draft, one.decision["action"], "policy", reason, case_id)
 
 

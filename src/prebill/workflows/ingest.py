@@ -22,6 +22,7 @@ from prebill.lake import Lake
 from prebill.store import ingest as sql
 from prebill.store.engine import Store, Tx
 from prebill.store.lake_index import named_batches
+from prebill.store.outcomes import save_labels
 from prebill.store.reference import LAKE_FRAMES
 from prebill.workflows.ingest_checks import Judged, World, judge
 from prebill.workflows.ingest_entry import (
@@ -33,6 +34,7 @@ from prebill.workflows.ingest_entry import (
     record_facts,
     resolved_by,
 )
+from prebill.workflows.labelling import labels_of_facts
 
 #: Loaded after everything else; nothing refers to them.
 _LAST: Final = "accounting_periods"
@@ -211,8 +213,10 @@ def enter_block(
     )
     resolved = resolved_by(world.store, contract, judged.good, bad)
     batches = append_facts(world.lake, contract, judged, entry.digest)
+    labels = labels_of_facts(world, contract, judged, batches)
     with world.store.transaction() as tx:
         record_facts(tx, contract, judged, batches, actor=entry.actor)
+        save_labels(tx, labels, entry.actor)
         if contract.name not in LAKE_FRAMES and not entered.is_empty():
             sql.upsert_reference(tx, contract.name, entered, entry.import_id)
         sql.add_quarantine(tx, bad)

@@ -11,6 +11,7 @@ from prebill.contracts import Catalog, DataContract
 from prebill.core.errors import ConflictError, InputError, NotFoundError
 from prebill.store import ingest as sql
 from prebill.store.engine import Row, Store
+from prebill.store.outcomes import save_labels
 from prebill.store.reference import LAKE_FRAMES
 from prebill.workflows.ingest_checks import World, judge
 from prebill.workflows.ingest_entry import (
@@ -21,6 +22,7 @@ from prebill.workflows.ingest_entry import (
     record_facts,
     shown_ids,
 )
+from prebill.workflows.labelling import labels_of_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,10 @@ def _retry_contract(
     )
     entered = judged.entering.drop("row")
     batches = append_facts(world.lake, contract, judged, "retry")
+    labels = labels_of_facts(world, contract, judged, batches)
     with world.store.transaction() as tx:
         record_facts(tx, contract, judged, batches, actor=actor)
+        save_labels(tx, labels, actor)
         if contract.name not in LAKE_FRAMES and not entered.is_empty():
             sql.upsert_reference(tx, contract.name, entered, readable["import_id"][0])
         sql.set_status(tx, resolved, "resolved", now())

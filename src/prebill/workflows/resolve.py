@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+import polars as pl
+
 from prebill import audit
 from prebill.bootstrap import Installation
 from prebill.core.accounting.journal import Ledger, postings, unpostable
 from prebill.core.errors import ConflictError, ForbiddenError, InputError
 from prebill.core.schemas.internal import DRAFTS
+from prebill.core.scoring.labels import SAMPLE
 from prebill.store.agreements import shared_frames
 from prebill.store.cases import close_case, save_label, save_verdict, verdicts_on
 from prebill.store.drafts import lines_of, live_draft, one_changed, set_state
@@ -37,6 +40,7 @@ _WAITING: Final = ("in_review", "held")
 CORRECTED_ELSEWHERE: Final = {
     "gap": "a missing invoice is corrected at its source: import the subscription and run the "
     "period again",
+    SAMPLE: "the invoice is issued: say that it is wrong, mend the source and credit it there",
     "gate": "correct it in the engine that drafted it: the changed draft is scored again as a new "
     "version, and this case lapses",
 }
@@ -63,7 +67,7 @@ def release(
     *,
     note: str = "",
 ) -> Resolved:
-    """Issue the draft of a case as it is.
+    """Issue the draft of a case as it is; in the sample, say that it was right.
 
     Raises
     ------
@@ -98,6 +102,8 @@ def reject(
     note: str = "",
 ) -> Resolved:
     """Void the draft of a case; it is not issued. The reason is kept and becomes a label.
+
+    In the sample: say that what was released is wrong; it stays issued.
 
     Raises
     ------
@@ -170,7 +176,7 @@ def _resolved(opened: Installation, case_id: str, again: Recomputed) -> Resolved
         document_id = tx.scalar(
             "SELECT document_id FROM documents WHERE draft_id = :id", {"id": new["draft_id"]}
         )
-    cases = again.rows.cases["case_id"]
+    cases = again.rows.cases.filter(pl.col("kind") == "draft")["case_id"]
     return Resolved(
         case_id,
         new["draft_id"],
@@ -190,8 +196,11 @@ def _taken(tx: Tx, case_id: str) -> Row:
 
 
 def _answered(opened: Installation, tx: Tx, case: Row, verdict: _Verdict) -> Resolved:
-    """The end of a case without a draft of ours: a gap, or a draft that another engine issues."""
-    state = _STATUS[verdict.verdict]
+    """The end of a case without a draft of ours that waits.
+
+    A gap, a draft that another engine issues, or one that was released and only looked at.
+    """
+    state = "released" if case["kind"] == SAMPLE else _STATUS[verdict.verdict]
     if case["kind"] == "gate":
         state = carry_verdict(
             tx,

@@ -12,6 +12,7 @@ import polars as pl
 
 from prebill.core.money import CURRENCY_EXPONENTS, expected_loss_minor
 from prebill.core.schemas.internal import CASES, DECISIONS, DRAFTS
+from prebill.core.scoring.labels import SAMPLE
 from prebill.store.drafts import lines_json
 from prebill.workflows.shard import ShardResult
 from prebill.workflows.versions import STATES
@@ -105,7 +106,10 @@ def rows_of(result: ShardResult, policy: "Policy", stamp: Stamp) -> ShardRows:
         )
         .drop("action", "is_final", "late_text")
     )
-    decisions = _decision_rows(result, stamp)
+    chance = policy.sampling.propensity(pl.col("anomaly_score"))
+    decisions = _decision_rows(result, stamp).with_columns(
+        sample_propensity=pl.when(pl.col("action") == "release").then(chance)
+    )
     cases = _case_rows(drafts, decisions, policy, stamp)
     gaps = _gap_decisions(result, policy, stamp)
     return ShardRows(
@@ -155,13 +159,29 @@ def _feature_hashes(result: ShardResult) -> pl.DataFrame:
 def _case_rows(
     drafts: pl.DataFrame, decisions: pl.DataFrame, policy: "Policy", stamp: Stamp
 ) -> pl.DataFrame:
+    """Cases of what waits, and of what is issued and drawn for the sample: nothing waits there."""
     waiting = drafts.filter(pl.col("state").is_in(["in_review", "held"])).select("draft_id")
     chosen = decisions.join(waiting, on="draft_id", how="semi", maintain_order="left")
-    return _cases(chosen, "draft", policy, stamp)
+    issued = drafts.filter(pl.col("state") == "issued").select("draft_id")
+    released = decisions.join(issued, on="draft_id", how="semi", maintain_order="left")
+    drawn = policy.sampling.drawn(released, policy.digest)
+    sampled = _cases(drawn, SAMPLE, policy, stamp).with_columns(
+        case_id=sample_case_id(),
+        queue=pl.lit(SAMPLE),
+        priority=pl.lit(0.0),
+        expected_loss_minor=pl.lit(0, dtype=pl.Int64),
+    )
+    return pl.concat([_cases(chosen, "draft", policy, stamp), sampled])
+
+
+def sample_case_id() -> pl.Expr:
+    """Another name than that of the case that the draft may have had before it was released."""
+    return pl.format("sample:{}:{}", "draft_id", pl.col("draft_version").str.slice(0, 12))
 
 
 def _cases(decisions: pl.DataFrame, kind: str, policy: "Policy", stamp: Stamp) -> pl.DataFrame:
-    hours = {action: timedelta(hours=value) for action, value in policy.sla_hours.items()}
+    allowed = {**policy.sla_hours, "release": policy.sampling.due_hours}
+    hours = {action: timedelta(hours=value) for action, value in allowed.items()}
     deadline = pl.lit(stamp.entered_at) + pl.col("action").replace_strict(
         hours, return_dtype=pl.Duration("us")
     )

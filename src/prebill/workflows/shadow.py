@@ -23,6 +23,7 @@ from prebill.core.scoring.shadow import (
     compare_lateness,
     shadow_rows,
 )
+from prebill.core.triage.sample import inverse_weights
 from prebill.lake import LakeBatch
 from prebill.store.lake_index import named_batches
 from prebill.store.outcomes import sampled_labels, untouched_documents
@@ -30,8 +31,6 @@ from prebill.store.outcomes import sampled_labels, untouched_documents
 TABLE: Final = SHADOW_SCORES.name
 #: Outcomes below which nothing is compared.
 LEAST_ROWS: Final = 100
-#: A sampled row counts at most as this many: a few rare ones must not decide alone.
-MOST_WEIGHT: Final = 50.0
 SEED: Final = 20260101
 
 
@@ -159,12 +158,10 @@ def _error_rows(
     ]
     if labels.is_empty():
         notes.append("No label of source 'sample' is mature: released drafts must be sampled.")
-    if "propensity" in labels.columns:
-        weight = (1.0 / pl.col("propensity")).clip(1.0, MOST_WEIGHT)
-        labels = labels.with_columns(weight=weight).drop("propensity")
-    else:
-        notes.append("The labels have no propensity yet: every sampled row weighs the same.")
-    return scores.join(labels, on=["draft_id", "draft_version"]).sort("draft_id"), notes
+    weighted = labels.select(
+        *("draft_id", "draft_version", "is_error"), weight=inverse_weights(pl.col("propensity"))
+    )
+    return scores.join(weighted, on=["draft_id", "draft_version"]).sort("draft_id"), notes
 
 
 def _late_rows(

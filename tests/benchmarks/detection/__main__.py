@@ -14,12 +14,13 @@ from pathlib import Path
 import polars as pl
 
 from prebill.core.scoring.frames import Books
+from prebill.core.triage.false_holds import false_hold_rates
 from tests.benchmarks.detection import ablation, noisy, smooth, sparse, tables
 from tests.benchmarks.detection.injection import Injected, inject
 from tests.benchmarks.detection.judges import anomaly_scores, prepared, raw_forest, robust_z
 from tests.benchmarks.detection.metrics import Figures, figures
 from tests.benchmarks.detection.series import Series
-from tests.benchmarks.false_holds import false_hold_rates, rates_table
+from tests.benchmarks.false_holds import POLICY, rates_table
 from tests.benchmarks.rival import Reviewed, audit, compare, money_table
 
 Make = Callable[[int], Series]
@@ -62,7 +63,7 @@ def run(make: Make, seeds: range) -> None:
     print(money_table(results.reviewed) + "\n")
     # Real invoices are the same ones for every seed: they count once.
     clean = pl.concat(results.clean if series.is_simulated else results.clean[:1])
-    print(rates_table(false_hold_rates(clean, SEGMENTS)) + "\n", flush=True)
+    print(rates_table(false_hold_rates(clean, SEGMENTS, POLICY)) + "\n", flush=True)
 
 
 def judge(injected: Injected, seed: int, results: Results) -> None:

@@ -24,6 +24,7 @@ from prebill.console.pages.queue import viewer_of
 from prebill.console.sessions import Visitor
 from prebill.console.timeline import timeline
 from prebill.console.views import CasePage, ComparedLine, Fact, Option, Reason
+from prebill.core.scoring.labels import SAMPLE
 from prebill.lake import Lake
 from prebill.store.console import find_case, names_of, next_case_id, verdict_of
 from prebill.store.engine import Tx
@@ -33,6 +34,7 @@ _BASIS: Final = {
     STATISTICAL: "Expected: what is ordinary for this customer.",
     "": "No judge named another amount.",
 }
+_NOT_SHOWN: Final = "What the judges expected is not shown before your answer."
 _NOTICES: Final = {
     "released": "Released.",
     "corrected": "Corrected. The new version was judged again.",
@@ -42,7 +44,11 @@ _GATE_NOTICES: Final = {
     "released": "Released. {engine} is told to issue it.",
     "rejected": "Rejected. {engine} is told to keep it a draft; correct or delete it there.",
 }
-_VERBS: Final = {"hold": "Held", "review": "To review"}
+_SAMPLE_NOTICES: Final = {
+    "released": "Noted: it was right.",
+    "rejected": "Noted: it is wrong. It stays issued: credit it, and mend the source.",
+}
+_VERBS: Final = {"hold": "Held", "review": "To review", "release": "Released, to look at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ def case_page(
     currency, buttons = case["currency"], _buttons(case)
     past = past_invoices(tx, lake, case)
     following = next_case_id(tx)
+    is_blind = case["kind"] == SAMPLE and case["status"] == "open"
     return CasePage(
         title=f"{_VERBS[case['action']]}: {case['customer_name'] or case['draft_id']}",
         viewer=viewer_of(visitor),
@@ -90,7 +97,7 @@ def case_page(
         queue_href="/queue",
         next_href=case_href(following) if following and following != case_id else "",
         compared=_compared(comparison, currency),
-        compared_basis=_BASIS[comparison.basis],
+        compared_basis=_NOT_SHOWN if is_blind else _BASIS[comparison.basis],
         expected_total=words.bare_money(comparison.expected_minor, currency),
         billed_total=words.bare_money(comparison.billed_minor, currency),
         total_label="With tax" if comparison.has_tax else "Before tax",
@@ -122,6 +129,14 @@ def _buttons(case: dict[str, Any]) -> _Buttons:
             "A missing invoice is corrected at its source: import the subscription and run the "
             "period again.",
         )
+    if case["kind"] == SAMPLE:
+        return _Buttons(
+            "It is right",
+            "It is wrong",
+            "This invoice is issued already; it was drawn at random and nothing waits for your "
+            "answer. What the judges said is shown after it. If it is wrong, credit it and mend "
+            "the source.",
+        )
     if case["kind"] == "gate":
         engine = words.the_engine(case["system"])
         return _Buttons(
@@ -132,6 +147,8 @@ def _buttons(case: dict[str, Any]) -> _Buttons:
 
 
 def _notice(name: str, case: dict[str, Any]) -> str:
+    if case["kind"] == SAMPLE and name in _SAMPLE_NOTICES:
+        return _SAMPLE_NOTICES[name]
     if case["kind"] == "gate" and name in _GATE_NOTICES:
         engine = words.the_engine(case["system"])
         return _GATE_NOTICES[name].format(engine=f"{engine[:1].upper()}{engine[1:]}")
@@ -187,7 +204,7 @@ def _verdict_facts(case: dict[str, Any]) -> tuple[Fact, ...]:
         Fact("History", case["confidence"] or "–"),
         Fact("Decide by", words.instant(case["due_at"])),
     ]
-    if case["kind"] == "gate":
+    if case["system"]:
         facts.append(Fact("Drafted by", words.engine_name(case["system"])))
     if case["p_error_basis"] == "prior":
         facts.append(Fact("Likelihood", "from the policy's prior"))

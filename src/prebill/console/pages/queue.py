@@ -11,12 +11,15 @@ from prebill.console import words
 from prebill.console.links import case_href
 from prebill.console.sessions import Visitor
 from prebill.console.views import CurrencyTotal, Option, QueuePage, QueueRow, Viewer
+from prebill.core.scoring.labels import SAMPLE
 from prebill.store.codec import instant_text
 from prebill.store.console import CaseFilter, Cursor, list_cases, queue_totals
 from prebill.store.engine import Tx
 from prebill.store.users import Role
 
 PAGE_ROWS = 50
+#: What stands where other cases have their reason: who looks must not be led by a score.
+SAMPLE_TEXT = "Released; drawn at random, to learn what nobody looks at"
 
 
 def viewer_of(visitor: Visitor) -> Viewer:
@@ -44,7 +47,7 @@ def queue_page(tx: Tx, visitor: Visitor, query: Mapping[str, str], *, now: datet
         summary=_summary(totals),
         totals=_totals(totals),
         search=which.search,
-        actions=_options(["hold", "review"], which.action, "Hold and review"),
+        actions=_options(["hold", "review", "release"], which.action, "All"),
         currencies=_options([row["currency"] for row in every], which.currency, "All"),
         queues=_options([row["queue"] for row in every], which.queue, "All"),
         is_filtered=which.is_narrowed,
@@ -63,8 +66,14 @@ def _summary(totals: list[dict[str, Any]]) -> str:
     cases = sum(row["cases"] for row in totals)
     if not cases:
         return "No case waits."
-    holds = sum(row["cases"] for row in totals if row["action"] == "hold")
-    return f"{words.counted(cases, 'case')} to decide, {holds:,} of them held. The money first."
+    holds, sampled = _counted(totals, "hold"), _counted(totals, "release")
+    looked = f" {sampled:,} released invoices to look at, nothing waits for them." * bool(sampled)
+    decided = f"{words.counted(cases - sampled, 'case')} to decide, {holds:,} of them held."
+    return f"{decided} The money first.{looked}"
+
+
+def _counted(totals: list[dict[str, Any]], action: str) -> int:
+    return sum(row["cases"] for row in totals if row["action"] == action)
 
 
 def _totals(rows: list[dict[str, Any]]) -> tuple[CurrencyTotal, ...]:
@@ -77,14 +86,13 @@ def _totals(rows: list[dict[str, Any]]) -> tuple[CurrencyTotal, ...]:
 
 
 def _total(currency: str, rows: list[dict[str, Any]]) -> CurrencyTotal:
-    cases = sum(row["cases"] for row in rows)
-    holds = sum(row["cases"] for row in rows if row["action"] == "hold")
+    holds, reviews = _counted(rows, "hold"), _counted(rows, "review")
     loss_minor = sum(int(row["expected_loss_minor"]) for row in rows)
     return CurrencyTotal(
         currency=currency,
-        cases=words.counted(cases, "case"),
+        cases=words.counted(holds + reviews, "case"),
         holds=f"{holds:,} held",
-        reviews=f"{cases - holds:,} to review",
+        reviews=f"{reviews:,} to review",
         expected_loss=words.money(loss_minor, currency),
     )
 
@@ -93,12 +101,12 @@ def _row(row: dict[str, Any], now_text: str) -> QueueRow:
     currency = row["currency"]
     return QueueRow(
         href=case_href(row["case_id"]),
-        action=row["action"],
+        action=SAMPLE if row["kind"] == SAMPLE else row["action"],
         customer=row["customer_name"] or row["customer_id"] or row["draft_id"],
         draft_id=row["draft_id"],
         period=words.month(row["period"]) if row["period"] else row["kind"],
         drafted_by=words.engine_name(row["system"]),
-        reason=top_reason(row["reasons"]),
+        reason=reason_of(row),
         billed=words.money(row["total_minor"], currency),
         expected_loss=words.money(row["expected_loss_minor"], currency),
         likely_wrong=words.percent(row["p_error"]),
@@ -106,6 +114,11 @@ def _row(row: dict[str, Any], now_text: str) -> QueueRow:
         is_late=row["due_at"] < now_text,
         priority="–" if row["priority"] is None else f"{row['priority']:,.2f}",
     )
+
+
+def reason_of(case: dict[str, Any]) -> str:
+    """Why somebody should look."""
+    return SAMPLE_TEXT if case["kind"] == SAMPLE else top_reason(case["reasons"])
 
 
 def top_reason(reasons: str | None) -> str:

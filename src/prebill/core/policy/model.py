@@ -14,12 +14,13 @@ from prebill.core.errors import PolicyError
 from prebill.core.policy.decide import decide
 from prebill.core.policy.rules import KINDS, Action, Rule
 from prebill.core.policy.rules.base import number, text, texts
+from prebill.core.policy.sampling import Sampling, parse_sampling
 
 _TOP: Final = {"version", "name", "prior", "costs", "rules", "failures", "routes", "sla_hours"}
 _PRIOR: Final = {"error", "tail_exponent"}
 _COSTS: Final = {"over", "under", "review_minutes"}
 #: Sections that a policy may leave out.
-_OPTIONAL: Final = {"payment_risk"}
+_OPTIONAL: Final = {"payment_risk", "sample"}
 _PAYMENT_RISK: Final = {"natural_persons"}
 _VERSION: Final = 1
 
@@ -41,6 +42,9 @@ class Policy:
     default_queue: str
     sla_hours: dict[str, float]
     judges_persons: bool
+    sampling: Sampling
+    #: Action → lowest anomaly score that leads to it.
+    score_limits: dict[str, float]
 
     @classmethod
     def parse(cls, content: str) -> "Policy":
@@ -69,6 +73,8 @@ class Policy:
             default_queue=default_queue,
             sla_hours=_sla_hours(document),
             judges_persons=_judges_persons(document),
+            sampling=parse_sampling(document.get("sample")),
+            score_limits=_score_limits(document),
         )
 
     @classmethod
@@ -159,6 +165,17 @@ def _rule(settings: Mapping[str, object]) -> Rule:
         raise PolicyError(message, where=rule_id)
     _refuse_unknown(settings, {"id", "kind", "action", *kind.settings}, rule_id)
     return Rule(rule_id, _action(settings["action"], rule_id), kind.build(settings, rule_id))
+
+
+def _score_limits(document: Mapping[str, object]) -> dict[str, float]:
+    """Read from rules that were parsed already."""
+    limits: dict[str, float] = {}
+    rules = document["rules"]
+    for rule in rules if isinstance(rules, list) else []:
+        if rule.get("score") == "anomaly_score":
+            action, limit = str(rule["action"]), float(rule["at_least"])
+            limits[action] = min(limit, limits.get(action, limit))
+    return limits
 
 
 def _failures(document: Mapping[str, object]) -> dict[str, Action]:

@@ -15,13 +15,11 @@ from prebill.core.calendar import Period
 from prebill.core.scoring.combine import Terms
 from prebill.core.scoring.features.payment_history import receivables
 from prebill.core.scoring.frames import Books, ScoringInputs
+from prebill.core.scoring.labels import CREDIT_DAYS, is_correction
 from prebill.core.scoring.models import fit_models
 from prebill.core.scoring.scene import scene_of
 from prebill.core.scoring.scorer import score_scene
 
-#: A credit note within this many days says that the invoice was wrong, unless it was goodwill.
-CREDIT_DAYS: Final = 90
-GOODWILL: Final = "goodwill"
 #: Days after due by which "late" has surely reached the books.
 BOOKING_DAYS: Final = 2
 
@@ -204,9 +202,8 @@ def _errors(past: Past, drafts: pl.DataFrame) -> pl.DataFrame:
 
     Without any credit note or verdict nobody recorded corrections: nothing is known.
     """
-    reason = pl.col("reason").fill_null("")
     credited = (
-        past.inputs.credit_notes.filter(reason != GOODWILL)
+        past.inputs.credit_notes.filter(is_correction(pl.col("reason")))
         .rename({"issued_on": "credited_on"})
         .join(drafts.select("invoice_id", "issued_on"), on="invoice_id")
         .filter(pl.col("credited_on") < pl.col("issued_on") + timedelta(days=CREDIT_DAYS))
