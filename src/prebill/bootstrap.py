@@ -58,12 +58,16 @@ class Installation:
 
     def load_judges(self) -> Judges:
         """Read the live policy and the verified models; a run keeps what it started with."""
-        from prebill.core.policy.model import Policy
-
-        policy = Policy.parse(policy_text(self.settings.policy_path))
+        policy = self.load_policy()
         models, failure = load_models(self.settings)
         challenger, why_not = load_challenger(self.settings)
         return Judges(policy, models, failure, challenger, why_not)
+
+    def load_policy(self) -> "Policy":
+        """Read the live policy."""
+        from prebill.core.policy.model import Policy
+
+        return Policy.parse(policy_text(self.settings.policy_path))
 
     def close(self) -> None:
         """Close the database's connections."""

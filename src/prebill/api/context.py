@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request
 
 from prebill.api.hook import Hook
+from prebill.api.metrics import QualityCollector
 from prebill.bootstrap import Installation
 from prebill.console.throttle import Throttle
 from prebill.store.engine import Store
@@ -32,6 +33,11 @@ class Services:
     def hook(self) -> Hook:
         """What scores single invoices."""
         return Hook(self.installation)
+
+    @cached_property
+    def quality(self) -> QualityCollector:
+        """What measures how good the decisions were."""
+        return QualityCollector(self.installation)
 
     @cached_property
     def catalog(self) -> "Catalog":

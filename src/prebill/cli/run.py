@@ -217,11 +217,18 @@ def reconcile(period: Period) -> None:
 def metrics(
     period: Annotated[str | None, typer.Option(help="Only this month.")] = None,
 ) -> None:
-    """Print cycle time, exception rate, touchless share, approval turnaround, money held."""
+    """Print how fast, how often untouched, what waits; and how good the decisions were.
+
+    What is wrong among the released comes from the random sample: see the queue `sample`.
+    """
     from prebill.bootstrap import Installation
     from prebill.settings import Settings
     from prebill.store.metrics import metrics_of
+    from prebill.store.quality import quality_of
 
     opened = Installation.open(Settings.load())
-    for line in metrics_of(opened.store, period, now_at=datetime.now(UTC)).lines():
+    now = datetime.now(UTC)
+    for line in metrics_of(opened.store, period, now_at=now).lines():
+        typer.echo(line)
+    for line in quality_of(opened.store, period, opened.load_policy(), today=now.date()).lines():
         typer.echo(line)

@@ -27,5 +27,5 @@ def readyz(served: Served) -> dict[str, str]:
 @router.get("/metrics")
 def metrics(served: Served, _: Reader) -> Response:
     """Figures for Prometheus."""
-    text, media_type = render_metrics(served.store)
+    text, media_type = render_metrics(served.store, served.quality)
     return Response(text, media_type=media_type)

@@ -1,5 +1,7 @@
 """Exact intervals of what was counted. Pure."""
 
+from math import log
+
 import polars as pl
 
 
@@ -21,8 +23,8 @@ def clopper_pearson(hits: int, of: int) -> tuple[float, float]:
 def weighted_share(hits: pl.Series, most: float) -> tuple[float, float]:
     """95 % interval of a sum of rare hits that don't weigh the same.
 
-    Fay and Feuer (Statistics in Medicine 16, 1997): it covers at least what it says. Without a hit
-    the upper end is the one-sided bound, 3/n for n equal weights.
+    The mid-p gamma interval of Fay and Kim (Biometrical Journal 59, 2017). Without a hit the upper
+    end is the one-sided bound, 3/n for n equal weights.
 
     Parameters
     ----------
@@ -31,12 +33,21 @@ def weighted_share(hits: pl.Series, most: float) -> tuple[float, float]:
     most : float
         Largest share that any row stands for, hit or not.
     """
-    from scipy.stats import chi2
+    from scipy.optimize import brentq  # type: ignore[import-untyped]
+    from scipy.stats import gamma
 
     if hits.is_empty():
-        return 0.0, min(most * float(chi2.ppf(0.95, 2)) / 2.0, 1.0)
+        return 0.0, min(-log(0.05) * most, 1.0)
     total, variance = float(hits.sum()), float((hits**2).sum())
     raised, spread = total + most, variance + most**2
-    low = variance / (2 * total) * float(chi2.ppf(0.025, 2 * total**2 / variance))
-    high = spread / (2 * raised) * float(chi2.ppf(0.975, 2 * raised**2 / spread))
+    ends = (
+        gamma(total**2 / variance, scale=variance / total),
+        gamma(raised**2 / spread, scale=spread / raised),
+    )
+
+    def beyond(share: float, chance: float) -> float:
+        return float(sum(end.cdf(share) for end in ends)) / 2 - chance
+
+    top = float(ends[1].ppf(0.9999))
+    low, high = (float(brentq(beyond, 0.0, top, args=(chance,))) for chance in (0.025, 0.975))
     return low, min(high, 1.0)

@@ -33,6 +33,8 @@ class SampleEstimates:
     """What is known of drafts that a policy decided on; None: nobody has looked yet."""
 
     released: int
+    #: Released drafts that are known to be wrong, by whatever source: a part of those that are.
+    released_errors: int
     stopped: int
     #: Stopped drafts that a person found wrong, and those that nobody has answered yet.
     stopped_errors: int
@@ -83,13 +85,15 @@ def sample_estimates(decided: pl.DataFrame) -> SampleEstimates:
     """
     is_released = pl.col("action") == "release"
     released, stopped = decided.filter(is_released), decided.filter(~is_released)
-    errors = stopped.filter(pl.col("is_error").fill_null(value=False)).height
+    is_wrong = pl.col("is_error").fill_null(value=False)
+    errors = stopped.filter(is_wrong).height
     looked_at = released.filter(pl.col("propensity").is_not_null()).select(
         "is_error", weight=inverse_weights(pl.col("propensity"))
     )
     rate = None if looked_at.is_empty() else weighted_rate(looked_at)
     return SampleEstimates(
         released=released.height,
+        released_errors=released.filter(is_wrong).height,
         stopped=stopped.height,
         stopped_errors=errors,
         unanswered=stopped["is_error"].null_count(),
