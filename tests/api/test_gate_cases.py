@@ -1,13 +1,14 @@
 """Held drafts of another engine: a case, a verdict, word to the engine; never a number."""
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from typer.testing import CliRunner
 
-from prebill.bootstrap import Installation
+from prebill.bootstrap import Installation, policy_text
 from prebill.cli import app
 from prebill.core.errors import ConflictError, InputError
 from prebill.core.policy.model import Policy
@@ -235,3 +236,49 @@ def test_waiting_drafts_of_other_engines_are_measured(served: Served) -> None:
     assert after.money_held_days_minor["EUR"] != 0
     decide(served, held["case_id"], "reject", WRONG)
     assert metrics_of(served.store, None, now_at=FINAL_AT).open_cases == before
+
+
+# ── The random sample of what is released ────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def sampling(store: Store, settings: Settings, lake: Lake) -> Iterator[Served]:
+    """Everything that is released is looked at, under a policy of its own."""
+    text = policy_text(None).replace("  share: 0.005\n", "  share: 1.0\n")
+    path = settings.home / "sampling.yaml"
+    path.write_text(re.sub(r"strata:\n(    - .*\n)+", "strata: []\n", text), encoding="utf-8")
+    with gate(store, settings.model_copy(update={"policy_path": path}), lake) as found:
+        yield found
+
+
+def test_sampled_draft_is_released_and_looked_at_blind(sampling: Served) -> None:
+    name = str(CLEAN["invoice_id"])
+    answer = sent(sampling, CLEAN)
+    assert (answer["action"], answer["state"], answer["case_id"]) == ("release", "released", None)
+    assert sent(sampling, CLEAN) == answer
+    (case,) = cases_of(sampling, name)
+    assert (case["kind"], case["queue"], case["action"]) == ("sample", "sample", "release")
+    listed = sampling.get("/v1/cases?queue=sample").json()["cases"]
+    assert [case["case_id"]] == [one["case_id"] for one in listed]
+    shown = sampling.get(f"/v1/cases/{case['case_id']}").json()
+    assert (shown["p_error"], shown["reasons"], shown["findings"]) == (None, [], [])
+    assert (shown["customer_id"], shown["system"]) == (CLEAN["customer_id"], "hook")
+    assert len(shown["lines"]) == 1
+    told = rows(sampling, "SELECT * FROM outbox WHERE draft_id = :id", id=name)
+    done = decide(sampling, case["case_id"], "reject", WRONG)
+    assert done.json()["state"] == "released"
+    assert told == rows(sampling, "SELECT * FROM outbox WHERE draft_id = :id", id=name)
+    (label,) = rows(sampling, "SELECT * FROM labels WHERE draft_id = :id", id=name)
+    assert (label["source"], label["propensity"]) == ("sample", 1.0)
+    assert (bool(label["is_error"]), bool(label["was_shown"])) == (True, False)
+    text = sampling.get("/metrics").text
+    assert 'prebill_released_error_share{bound="value"} 1.0' in text
+
+
+def test_sampled_draft_that_the_engine_changes_is_not_asked_about(sampling: Served) -> None:
+    name = str(CLEAN["invoice_id"])
+    sent(sampling, CLEAN)
+    changed = {**CLEAN, "due_on": "2027-01-31"}
+    assert sent(sampling, changed)["action"] in {"release", "review", "hold"}
+    first = cases_of(sampling, name)[0]
+    assert first["status"] == "lapsed"

@@ -1,6 +1,6 @@
 """Released drafts that are drawn to be looked at: issued all the same, and what the answer says."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from prebill.bootstrap import Installation
 from prebill.core.errors import ConflictError, InputError
 from prebill.store.console import CaseFilter, find_case, list_cases, queue_totals
 from prebill.store.outcomes import error_labels, untouched_documents
+from prebill.store.quality import Quality, judged_versions, quality_of
 from prebill.workflows import resolve
 from prebill.workflows.reconcile import reconcile_period
 from tests.workflows import world
@@ -143,3 +144,72 @@ def test_least_share_of_a_policy_that_says_nothing(database_url: str, home: Path
     documents = world.rows(opened, "SELECT count(*) AS number FROM documents")
     assert min(one["chance"] for one in chances if one["chance"]) >= 0.005
     assert len(cases(opened)) < int(documents[0]["number"]) * 0.2
+
+
+# ── What it says of the decisions ────────────────────────────────────────────────────────────
+
+
+def test_quality_counts_what_was_stopped_and_estimates_what_was_not(opened: Installation) -> None:
+    def measured() -> Quality:
+        return quality_of(opened.store, world.PERIOD, opened.load_policy(), today=LATER)
+
+    before = measured()
+    assert (5, 1, 1, 5) == (
+        before.estimates.released,
+        before.estimates.stopped,
+        before.estimates.unanswered,
+        before.open_samples,
+    )
+    assert before.estimates.error_rate is None
+    assert "5 cases of the queue sample wait" in before.lines()[0]
+    resolve.reject(opened, cases(opened, "draft")[0]["case_id"], "ann", 1, "wrong_quantity")
+    *right, wrong = cases(opened)
+    for one in right:
+        resolve.release(opened, one["case_id"], "ann", 1, "looked_right")
+    nothing_found = measured().estimates
+    assert nothing_found.error_rate is not None
+    assert nothing_found.error_rate.high == pytest.approx(3 / 4, rel=0.01)
+    resolve.reject(opened, wrong["case_id"], "ann", 1, "wrong_price")
+    found = measured()
+    assert found.estimates.error_rate is not None
+    assert found.estimates.recall is not None
+    assert (0.2, 0.5) == (found.estimates.error_rate.value, found.estimates.recall.value)
+    assert (1, 1, 0) == (
+        found.estimates.released_errors,
+        found.estimates.stopped_errors,
+        found.estimates.unanswered,
+    )
+    assert "20.00% (" in found.lines()[0]
+    assert "50.00% (" in found.lines()[1]
+
+
+def test_false_holds_are_counted_on_right_invoices_by_segment(opened: Installation) -> None:
+    resolve.release(opened, cases(opened, "draft")[0]["case_id"], "ann", 1, "unusual_but_right")
+    resolve.reject(opened, cases(opened)[0]["case_id"], "ann", 1, "wrong_price")
+    rates = quality_of(opened.store, None, opened.load_policy(), today=LATER).false_holds
+    whole = rates.row(0, named=True)
+    assert ("all", 5, 1) == (whole["segment"], whole["invoices"], whole["held"])
+    assert whole["low"] < 0.2 == whole["rate"] < whole["high"]
+    assert {"all", "entity", "currency", "history"} == set(rates["segment"])
+    empty = quality_of(opened.store, "2020-01", opened.load_policy(), today=LATER)
+    assert empty.false_holds.is_empty()
+
+
+def test_replaced_version_counts_only_where_somebody_answered(opened: Installation) -> None:
+    held = cases(opened, "draft")[0]
+    world.amend(opened, 3, quantity=Decimal(98), recorded_at=datetime(2026, 11, 4, tzinfo=UTC))
+    world.run(opened, as_of_at=world.FINAL_AT.replace(day=6))
+    with opened.store.read() as tx:
+        versions = judged_versions(tx, world.PERIOD, LATER)
+    own = versions.filter(draft_id=held["draft_id"])
+    assert 1 == own.height
+    assert held["draft_version"] != own["draft_version"][0]
+    new = cases(opened, "draft")[-1]
+    assert "open" == new["status"]
+    terms = world.rows(opened, "SELECT quantity FROM contract_terms WHERE contract_id = 'K0000003'")
+    correction = {"kind": "phase", "phase_id": "1", "quantity": terms[0]["quantity"]}
+    resolve.correct(opened, new["case_id"], "ann", 1, correction=correction)
+    with opened.store.read() as tx:
+        versions = judged_versions(tx, world.PERIOD, LATER).filter(draft_id=held["draft_id"])
+    told = set(versions.select("action", "is_error").rows())
+    assert {("hold", True), ("release", None)} == told

@@ -52,7 +52,7 @@ class StoreCollector(Collector):
             yield gauge
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)  # a registry keeps collectors by identity
 class QualityCollector(Collector):
     """Estimates from the sample and false holds; they read every decision, so they are kept."""
 
