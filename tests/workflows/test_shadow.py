@@ -1,19 +1,24 @@
 """Shadow scores of a real run: written once, compared on the sample and on payments."""
 
+import json
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+import yaml
 
-from prebill.bootstrap import Installation, Judges
-from prebill.bundles import Role, load_models, put_in_use
+from prebill.bootstrap import Installation
+from prebill.bundles import Bundle, Role, load_models, put_in_use
 from prebill.core.errors import InputError, NotFoundError
-from prebill.core.policy.model import Policy
 from prebill.core.schemas.inbound import PAYMENTS
 from prebill.core.schemas.internal import DECISIONS
-from prebill.core.scoring.shadow import SHADOW_SCORES
+from prebill.core.scoring.features import variance
+from prebill.core.scoring.models.forest import Forest, fit_forest
+from prebill.core.scoring.shadow import SHADOW_SCORES, Answers
 from prebill.store.lake_index import named_batches, record_batch
+from prebill.workflows import resolve
 from prebill.workflows.shadow import compare_shadow, write_shadow
 from tests.test_bundles import bundle
 from tests.workflows import world
@@ -26,8 +31,8 @@ def billed(database_url: str, home: Path) -> Installation:
     """A run of 160 accounts, most issued untouched, and a challenger of payment risk."""
     opened = world.install(database_url, home, accounts=160, events=1600)
     put_in_use(opened.settings, bundle(0.0), Role.CHAMPION, 1)
-    put_in_use(opened.settings, bundle(0.5), Role.CHALLENGER, 2)
     world.run(opened, shard_customers=200)
+    put_in_use(opened.settings, bundle(0.5), Role.CHALLENGER, 2)
     return opened
 
 
@@ -35,6 +40,12 @@ def decided(opened: Installation) -> pl.DataFrame:
     with opened.store.read() as tx:
         batches = named_batches(tx, "decisions")
     return DECISIONS.conform(opened.lake.scan("decisions", batches).collect())
+
+
+def shadow_scores(opened: Installation) -> pl.DataFrame:
+    with opened.store.read() as tx:
+        batches = named_batches(tx, "shadow_scores")
+    return opened.lake.scan("shadow_scores", batches).collect()
 
 
 def documents(opened: Installation) -> pl.DataFrame:
@@ -53,17 +64,12 @@ def shadowed(opened: Installation, challenger: pl.DataFrame) -> None:
         drafts = tx.table_frame("drafts", columns=["draft_id", "version", "customer_id"])
     judges = opened.load_judges()
     assert judges.challenger is not None
-    batch = write_shadow(
-        opened,
-        "run-1",
-        0,
-        drafts=drafts,
-        judges=judges,
-        champion=decided(opened),
-        challenger=challenger,
-    )
+    versions = (judges.models.versions, judges.challenger.versions)
+    answers = Answers(decided(opened), challenger, versions)
+    batches = write_shadow(opened, "run-1", 0, drafts=drafts, shadow=answers)
     with opened.store.transaction() as tx:
-        record_batch(tx, batch)
+        for batch in batches:
+            record_batch(tx, batch)
 
 
 def knowing(opened: Installation) -> pl.DataFrame:
@@ -91,7 +97,7 @@ def pay(opened: Installation) -> None:
 def test_rows_hold_both_answers_and_are_written_once(billed: Installation) -> None:
     shadowed(billed, knowing(billed))
     shadowed(billed, knowing(billed))
-    rows = billed.lake.scan("shadow_scores", ["run-1#0"]).collect()
+    rows = shadow_scores(billed)
     champion = load_models(billed.settings).versions["payment_risk"]
     assert rows.height == decided(billed).height
     assert SHADOW_SCORES.conform(rows).equals(rows.select(SHADOW_SCORES.names))
@@ -103,11 +109,83 @@ def test_rows_hold_both_answers_and_are_written_once(billed: Installation) -> No
 
 
 def test_without_a_challenger_nothing_is_written(billed: Installation) -> None:
-    alone = Judges(Policy.default(), load_models(billed.settings))
-    none = DECISIONS.empty()
-    drafts = pl.DataFrame(schema=dict.fromkeys(("draft_id", "version", "customer_id"), pl.String))
-    given = {"drafts": drafts, "champion": none, "challenger": none}
-    assert write_shadow(billed, "run-1", 0, judges=alone, **given) is None
+    assert shadow_scores(billed).is_empty()
+
+
+# ── In a run ─────────────────────────────────────────────────────────────────────────────────
+
+
+def forest_bundle() -> Bundle:
+    """A forest that knows noise alone: it finds other drafts unusual than the stated rule does."""
+    rng = np.random.default_rng(5)
+    columns = tuple(variance.FEATURES)
+    rows = pl.DataFrame({name: rng.normal(0.0, 0.01, 400) for name in columns})
+    forest = fit_forest(rows, columns, seed=1)
+    assert forest is not None
+    return Bundle("forest", {"forest.npz": forest.to_npz()}, {"seed": 1})
+
+
+@pytest.fixture
+def challenged(database_url: str, home: Path) -> Installation:
+    """The same company in two shards, while a forest challenges the rule that judges the level."""
+    opened = world.install(database_url, home, accounts=160, events=1600)
+    path = opened.settings.policy_path
+    assert path is not None
+    policy = yaml.safe_load(path.read_text(encoding="utf-8"))
+    limit = {"kind": "score_at_least", "score": "anomaly_score", "at_least": 0.9}
+    policy["rules"].append({"id": "level", "action": "review", **limit})
+    policy["sample"] = {"share": 1.0, "due_hours": 24, "strata": []}
+    path.write_text(yaml.safe_dump(policy), encoding="utf-8")
+    put_in_use(opened.settings, bundle(0.0), Role.CHAMPION, 1)
+    put_in_use(opened.settings, forest_bundle(), Role.CHALLENGER, 1)
+    world.run(opened, shard_customers=100)
+    return opened
+
+
+def test_run_scores_every_draft_in_shadow_and_changes_no_action(challenged: Installation) -> None:
+    rows = shadow_scores(challenged).sort("draft_id")
+    champion = decided(challenged).sort("invoice_id")
+    assert champion["invoice_id"].to_list() == rows["draft_id"].to_list()
+    assert champion["action"].to_list() == rows["champion_action"].to_list()
+    assert champion["anomaly_score"].to_list() == rows["champion_anomaly_score"].to_list()
+    assert {("forest", "")} == set(rows.select("model", "champion_digest").rows())
+    assert (rows["anomaly_score"] != rows["champion_anomaly_score"]).any()
+    assert (rows["action"] != rows["champion_action"]).any()
+    released = rows.filter(champion_action="release")["draft_id"].to_list()
+    assert released == documents(challenged)["draft_id"].sort().to_list()
+    versions = world.rows(challenged, "SELECT draft_id, version FROM drafts ORDER BY draft_id")
+    assert versions == rows.select("draft_id", version="draft_version").to_dicts()
+    counts = world.rows(challenged, "SELECT counts FROM run_shards")
+    told = [json.loads(str(one["counts"]))["shadow_scores"] for one in counts]
+    assert [2, rows.height] == [len(told), sum(told)]
+
+
+def test_what_a_run_wrote_is_compared_on_the_answered_sample(challenged: Installation) -> None:
+    released = documents(challenged).height
+    with pytest.raises(InputError, match="160 shadow scores, but only 0 of the 100"):
+        compare_shadow(challenged, "forest", date(2999, 1, 1))
+    for case in world.rows(challenged, "SELECT * FROM cases WHERE kind = 'sample'"):
+        resolve.release(challenged, str(case["case_id"]), "ann", 1, "looked_right")
+    report = compare_shadow(challenged, "forest", date(2999, 1, 1))
+    assert (released, 0) == (report.compared.gain.rows, report.compared.positives)
+    assert f"at most {3 / released:.2%} are wrong" in "\n".join(report.lines())
+
+
+def test_challenger_that_can_not_judge_stops_nothing(
+    sqlite_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = world.install(sqlite_url, home, accounts=6, events=60)
+    put_in_use(opened.settings, forest_bundle(), Role.CHALLENGER, 1)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(Forest, "score", broken)
+    world.run(opened)
+    assert [("release", "review")] * 6 == (
+        shadow_scores(opened).select("champion_action", "action").rows()
+    )
+    assert 6 == documents(opened).height
 
 
 def test_payments_tell_which_of_the_two_foresaw_lateness(billed: Installation) -> None:

@@ -15,9 +15,11 @@ import polars as pl
 from dbos import DBOS, SetWorkflowID
 
 from prebill import audit
-from prebill.bootstrap import Installation
+from prebill.bootstrap import Installation, Judges
 from prebill.core.calendar import date_in_zone
 from prebill.core.errors import ConflictError
+from prebill.core.scoring.frames import ScoringInputs
+from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.scorer import learn
 from prebill.lake import LakeBatch
 from prebill.store.cases import open_gap_cases
@@ -31,6 +33,7 @@ from prebill.workflows.finalize import FILES, WEBHOOK, Issuing
 from prebill.workflows.gather import company_facts, gather, read_facts
 from prebill.workflows.memory import Common, Held, Stopwatch, memory
 from prebill.workflows.rows import Stamp, rows_of
+from prebill.workflows.shadow import write_shadow
 from prebill.workflows.shard import ShardResult, judge
 
 LAKE_TABLES: Final = ("draft_lines", "feature_rows", "decisions")
@@ -108,6 +111,8 @@ def _compute(run_id: str, shard: int) -> dict[str, Any]:
     held, result = _prepare(opened, run_id, shard)
     watch = Stopwatch(held.seconds)
     batches = _write_lake(opened, run_id, shard, result)
+    if result.shadow is not None:
+        batches += write_shadow(opened, run_id, shard, drafts=result.drafts, shadow=result.shadow)
     watch.lap("lake")
     memory.hold(run_id, shard, held)
     return {
@@ -130,6 +135,7 @@ def _prepare(opened: Installation, run_id: str, shard: int) -> tuple[Held, Shard
     )
     with opened.store.read() as tx:
         inputs = gather(tx, run, members, facts, common.norms)
+    inputs = replace(inputs, challenger_norms=common.challenger_norms)
     watch.lap("gather")
     result = judge(inputs, common.judges, watch.lap)
     policy = common.judges.policy
@@ -166,8 +172,22 @@ def _common(opened: Installation, run: Run, watch: Stopwatch) -> Common:
         norms = learn(facts.past, judges.models.forest)
     except Exception as error:  # fail closed, as where a shard is judged
         judges = replace(judges, failure=f"what is ordinary can't be learnt: {error!r}")
+    challenger_norms = _challenger_norms(judges, facts.past, norms)
     watch.lap("learn")
-    return Common(judges, norms, members, list(facts.by_shard))
+    return Common(judges, norms, challenger_norms, members, list(facts.by_shard))
+
+
+def _challenger_norms(judges: Judges, past: ScoringInputs, norms: Norms | None) -> Norms | None:
+    """What is ordinary as the challenger's forest sees it; the champion's own where it has it."""
+    challenger = judges.challenger
+    if challenger is None or norms is None:
+        return None
+    if challenger.versions.get("forest") == judges.models.versions.get("forest"):
+        return norms
+    try:
+        return learn(past, challenger.forest)
+    except Exception:  # a challenger costs a run nothing but its shadow scores
+        return None
 
 
 def issuing_of(opened: Installation, entities: pl.DataFrame, at: datetime, actor: str) -> Issuing:

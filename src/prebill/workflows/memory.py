@@ -21,6 +21,8 @@ class Common:
     judges: Judges
     #: None: judging fails, or there is no history to learn from.
     norms: Norms | None
+    #: The same with the challenger's forest; None: there is no challenger.
+    challenger_norms: Norms | None
     members: list[list[str]]
     #: By shard; None: stored already, and let go of.
     facts: list[Facts | None]

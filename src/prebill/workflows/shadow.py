@@ -4,13 +4,14 @@ The scoring itself happens where drafts are judged: once with `Judges.models`, o
 `Judges.challenger`. Nothing here changes an action.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final
 
 import polars as pl
 
-from prebill.bootstrap import Installation, Judges
+from prebill.bootstrap import Installation
 from prebill.bundles import Role, in_use, load_challenger
 from prebill.core.errors import InputError, NotFoundError
 from prebill.core.schemas.inbound import CREDIT_NOTES, PAYMENTS
@@ -18,6 +19,7 @@ from prebill.core.scoring.backtest import BOOKING_DAYS
 from prebill.core.scoring.features.payment_history import receivables
 from prebill.core.scoring.shadow import (
     SHADOW_SCORES,
+    Answers,
     Shadowed,
     compare_errors,
     compare_lateness,
@@ -25,6 +27,7 @@ from prebill.core.scoring.shadow import (
 )
 from prebill.core.triage.sample import inverse_weights
 from prebill.lake import LakeBatch
+from prebill.store.codec import canonical_json
 from prebill.store.lake_index import named_batches
 from prebill.store.outcomes import sampled_labels, untouched_documents
 
@@ -40,10 +43,8 @@ def write_shadow(
     shard: int,
     *,
     drafts: pl.DataFrame,
-    judges: Judges,
-    champion: pl.DataFrame,
-    challenger: pl.DataFrame,
-) -> LakeBatch | None:
+    shadow: Answers,
+) -> list[LakeBatch]:
     """Write what a challenger would have said; the batch counts once the caller names it in SQL.
 
     Parameters
@@ -51,24 +52,24 @@ def write_shadow(
     opened : Installation
         With the lake.
     run_id, shard
-        Make the batch's id: writing twice adds nothing.
+        Make the batch's id together with the challengers' digests: writing twice adds nothing.
     drafts : pl.DataFrame
         ``draft_id, version, customer_id``.
-    judges : Judges
-        With a challenger.
-    champion, challenger : pl.DataFrame
-        ``DECISIONS`` of the drafts by both, as scoring returned them.
+    shadow : Answers
+        Of the drafts by both, as scoring returned them.
 
     Returns
     -------
-    LakeBatch or None
-        None without a challenger or a draft.
+    list of LakeBatch
+        Empty where there is nothing to write.
     """
-    if judges.challenger is None:
-        return None
-    versions = (judges.models.versions, judges.challenger.versions)
-    rows = shadow_rows(champion, challenger, drafts, run_id=run_id, versions=versions)
-    return opened.lake.append(TABLE, rows, f"{run_id}#{shard}") if rows.height else None
+    rows = shadow_rows(shadow, drafts, run_id)
+    if rows.is_empty():
+        return []
+    # A restarted run may find another challenger than it began with: that is another batch.
+    challengers = canonical_json(dict(shadow.versions[1])).encode()
+    mark = hashlib.sha256(challengers).hexdigest()[:8]
+    return [opened.lake.append(TABLE, rows, f"{run_id}#{shard}#{mark}")]
 
 
 @dataclass(frozen=True, slots=True)

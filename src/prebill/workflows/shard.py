@@ -20,9 +20,12 @@ from prebill.core.billing.invoicing import Billed, bill, unbilled_terms, windows
 from prebill.core.billing.metering import Metered, dedupe, meter_usage, usage_days
 from prebill.core.calendar import Period, date_in_zone
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, GAPS, SKIPS, USAGE_DAYS
+from prebill.core.scoring.detectors import Scene
 from prebill.core.scoring.frames import Agreements, Books, ScoringInputs
 from prebill.core.scoring.norms import Norms
-from prebill.core.scoring.scorer import Scored, score
+from prebill.core.scoring.scene import scene_of
+from prebill.core.scoring.scorer import Scored, score_scene
+from prebill.core.scoring.shadow import Answers
 from prebill.workflows.corrections import Corrections, with_one_off_lines, with_quantities
 from prebill.workflows.decisions import cannot_judge, escalate, readiness, with_billing_findings
 
@@ -51,6 +54,8 @@ class ShardInputs:
     #: What is ordinary in the company; None: learnt from the history above.
     norms: Norms | None
     corrections: Corrections
+    #: The same for the challenger; None: nothing is scored in shadow.
+    challenger_norms: Norms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,8 @@ class ShardResult:
     #: Whether the grace of an entity has passed: what is missing now will not come by itself.
     is_grace_over: bool
     counts: dict[str, int]
+    #: What a challenger would have said; None: there is none, or it could not judge.
+    shadow: Answers | None = None
 
 
 def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> ShardResult:
@@ -100,7 +107,7 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
     clashing = conflict_findings(deduped, billed.drafts, billed.lines)
     billed = replace(billed, findings=pl.concat([billed.findings, clashing]))
     lap("price")
-    scored = _judged(inputs, billed, expected, days, judges=judges)
+    scored, shadow = _judged(inputs, billed, expected, days, judges=judges)
     lap("score")
     final = _finality(inputs, billed)
     posted, blockers = _post(inputs, billed)
@@ -131,7 +138,9 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
             "duplicate_events": deduped.duplicates,
             "conflicting_events": deduped.conflicts.height,
             "waiting_for_usage": waiting.height,
+            "shadow_scores": 0 if shadow is None else shadow.challenger.height,
         },
+        shadow=shadow,
     )
 
 
@@ -150,11 +159,11 @@ def _price(inputs: ShardInputs, signed: Agreed, metered: Metered) -> tuple[Bille
 
 def _judged(
     inputs: ShardInputs, billed: Billed, expected: Billed, days: pl.DataFrame, *, judges: Judges
-) -> Scored:
+) -> tuple[Scored, Answers | None]:
     """Scores and decisions; where judging itself fails, every draft needs a person."""
     drafts = billed.drafts
     if judges.failure:
-        return cannot_judge(drafts, judges.policy, f"models can't be used: {judges.failure}")
+        return cannot_judge(drafts, judges.policy, f"models can't be used: {judges.failure}"), None
     planned = planned_issue_dates(inputs)
     questions = ScoringInputs(
         history=inputs.history,
@@ -174,9 +183,28 @@ def _judged(
         ),
     )
     try:
-        return score(questions, judges.models, judges.policy, inputs.norms)
+        scene = scene_of(questions, inputs.norms)
+        scored = score_scene(scene, judges.models, judges.policy)
     except Exception as error:  # fail closed: a judge that raises never lets a draft pass
-        return cannot_judge(drafts, judges.policy, f"scoring failed: {error!r}")
+        return cannot_judge(drafts, judges.policy, f"scoring failed: {error!r}"), None
+    return scored, _in_shadow(scene, scored, inputs, judges)
+
+
+def _in_shadow(scene: Scene, scored: Scored, inputs: ShardInputs, judges: Judges) -> Answers | None:
+    """Let a challenger judge the same drafts by the same features; it changes no action.
+
+    One that raises costs the run nothing: its shadow scores are absent, which the run counts.
+    """
+    norms = inputs.challenger_norms
+    if judges.challenger is None or norms is None:
+        return None
+    asked = replace(scene, norms=norms, tails=norms.tails)
+    try:
+        other = score_scene(asked, judges.challenger, judges.policy)
+    except Exception:
+        return None
+    versions = (judges.models.versions, judges.challenger.versions)
+    return Answers(scored.decisions, other.decisions, versions)
 
 
 def planned_issue_dates(inputs: ShardInputs) -> dict[str, date]:

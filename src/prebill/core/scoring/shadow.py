@@ -57,33 +57,36 @@ class Shadowed:
     figures: Mapping[str, tuple[float, float]]
 
 
-def shadow_rows(
-    champion: pl.DataFrame,
-    challenger: pl.DataFrame,
-    drafts: pl.DataFrame,
-    *,
-    run_id: str,
-    versions: tuple[Mapping[str, str], Mapping[str, str]],
-) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """``DECISIONS`` of the same drafts by both sets of models, before facts of billing are added.
+
+    ``versions``: model → digest of the champions and of the challengers (``Models.versions``).
+    """
+
+    champion: pl.DataFrame
+    challenger: pl.DataFrame
+    versions: tuple[Mapping[str, str], Mapping[str, str]]
+
+
+def shadow_rows(answers: Answers, drafts: pl.DataFrame, run_id: str) -> pl.DataFrame:
     """Put both answers of each draft side by side.
 
     Parameters
     ----------
-    champion, challenger : pl.DataFrame
-        ``DECISIONS`` of the same drafts by both sets of models, before facts of billing are added.
+    answers : Answers
+        By both.
     drafts : pl.DataFrame
         ``draft_id, version, customer_id``.
     run_id : str
         The run.
-    versions : two mappings
-        Model → digest of the champions and of the challengers (``Models.versions``).
 
     Returns
     -------
     pl.DataFrame
         ``SHADOW_SCORES``: one row per draft and challenged model.
     """
-    present, challenging = versions
+    present, challenging = answers.versions
     changed = sorted(name for name, one in challenging.items() if present.get(name) != one)
     models = pl.DataFrame(
         {
@@ -93,10 +96,12 @@ def shadow_rows(
         },
         schema=dict.fromkeys(("model", "digest", "champion_digest"), pl.String()),
     )
-    theirs = champion.select("invoice_id", *(pl.col(n).alias(f"champion_{n}") for n in _BOTH))
+    theirs = answers.champion.select(
+        "invoice_id", *(pl.col(n).alias(f"champion_{n}") for n in _BOTH)
+    )
     named = drafts.select("customer_id", invoice_id="draft_id", draft_version="version")
     rows = (
-        challenger.select("invoice_id", *_BOTH, "days_late_p10", "days_late_p90")
+        answers.challenger.select("invoice_id", *_BOTH, "days_late_p10", "days_late_p90")
         .join(theirs, on="invoice_id", maintain_order="left")
         .join(named, on="invoice_id", maintain_order="left")
         .join(models, how="cross")
