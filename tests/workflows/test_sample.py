@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from prebill.bootstrap import Installation
 from prebill.core.errors import ConflictError, InputError
@@ -20,20 +19,11 @@ from tests.workflows import world
 LATER = date(2999, 1, 1)
 
 
-def sampling(opened: Installation, share: float) -> None:
-    """Let the policy sample that share of what it releases."""
-    path = opened.settings.policy_path
-    assert path is not None
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    document["sample"] = {"share": share, "due_hours": 24, "strata": []}
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
-
-
 @pytest.fixture
 def opened(database_url: str, home: Path) -> Installation:
     """Six accounts billed, all sampled but that of account 3, which is held."""
     installation = world.install(database_url, home, accounts=6, events=300)
-    sampling(installation, 1.0)
+    world.sample_everything(installation)
     world.amend(installation, 3, quantity=Decimal(99))
     world.run(installation)
     return installation

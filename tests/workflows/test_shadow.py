@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 
 from prebill.bootstrap import Installation
 from prebill.bundles import Bundle, Role, load_models, put_in_use
@@ -129,13 +128,8 @@ def forest_bundle() -> Bundle:
 def challenged(database_url: str, home: Path) -> Installation:
     """The same company in two shards, while a forest challenges the rule that judges the level."""
     opened = world.install(database_url, home, accounts=160, events=1600)
-    path = opened.settings.policy_path
-    assert path is not None
-    policy = yaml.safe_load(path.read_text(encoding="utf-8"))
     limit = {"kind": "score_at_least", "score": "anomaly_score", "at_least": 0.9}
-    policy["rules"].append({"id": "level", "action": "review", **limit})
-    policy["sample"] = {"share": 1.0, "due_hours": 24, "strata": []}
-    path.write_text(yaml.safe_dump(policy), encoding="utf-8")
+    world.sample_everything(opened, {"id": "level", "action": "review", **limit})
     put_in_use(opened.settings, bundle(0.0), Role.CHAMPION, 1)
     put_in_use(opened.settings, forest_bundle(), Role.CHALLENGER, 1)
     world.run(opened, shard_customers=100)
