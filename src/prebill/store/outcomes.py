@@ -7,6 +7,8 @@ from typing import Final
 import polars as pl
 
 from prebill.core.schemas.inbound import INVOICES
+from prebill.core.schemas.internal import LABELS
+from prebill.core.scoring.labels import strongest
 from prebill.store.codec import canonical_json, now_text
 from prebill.store.drafts import listed
 from prebill.store.engine import Tx
@@ -22,23 +24,16 @@ def error_labels(tx: Tx, mature_on: date) -> pl.DataFrame:
 
     Returns
     -------
-    pl.DataFrame
-        ``draft_id, draft_version, is_error, source, weight, propensity, was_shown, matures_on``.
+    pl.DataFrame, one row per draft version, the strongest mature source wins
+        ``draft_id, draft_version, is_error, source, weight`` (of the source), ``propensity`` (null
+        unless somebody looked at it for the random sample), ``was_shown, matures_on``.
     """
-    names = ["draft_id", "draft_version", "is_error", "source", "matures_on"]
-    found = tx.table_frame(
+    labels = tx.table_frame(
         "labels",
-        "WHERE matures_on <= :today ORDER BY label_id",
-        {"today": mature_on},
-        columns=names,
+        "WHERE matures_on <= :today AND draft_version <> :gap ORDER BY label_id",
+        {"today": mature_on, "gap": _GAP},
     )
-    return found.unique(["draft_id", "draft_version"], keep="last", maintain_order=True).select(
-        *names[:4],
-        weight=pl.lit(1.0),
-        propensity=pl.lit(None, dtype=pl.Float64),
-        was_shown=pl.lit(value=False),
-        matures_on="matures_on",
-    )
+    return strongest(LABELS.conform(labels), mature_on)
 
 
 def sampled_labels(tx: Tx, mature_on: date) -> pl.DataFrame:
