@@ -59,12 +59,14 @@ def test_labels_find_the_feature_rows_of_the_version_that_was_decided(
     assert read_labelled(opened, TODAY).is_empty()
     world.run(opened)
     decided = world.rows(
-        opened, "SELECT draft_id, draft_version, anomaly_score FROM decisions ORDER BY draft_id"
+        opened,
+        "SELECT 'draft' AS kind, draft_id, draft_version, anomaly_score FROM decisions "
+        "ORDER BY draft_id",
     )
     with opened.store.transaction() as tx:
         for row, is_error in zip(decided, (True, False, True), strict=False):
             save_label(tx, row, is_error=is_error, reason_code="amount", actor="tester")
-        other = {"draft_id": decided[3]["draft_id"], "draft_version": "another"}
+        other = decided[3] | {"draft_version": "another"}
         save_label(tx, other, is_error=True, reason_code="amount", actor="tester")
     found = read_labelled(opened, TODAY + timedelta(days=1))
     expected = {row["draft_id"]: row["anomaly_score"] for row in decided[:3]}
@@ -84,7 +86,8 @@ def test_few_labels_are_said_and_stop_no_other_model(
     world.run(opened)
     decided = world.rows(opened, "SELECT draft_id, draft_version FROM decisions ORDER BY draft_id")
     with opened.store.transaction() as tx:
-        save_label(tx, decided[0], is_error=True, reason_code="amount", actor="tester")
+        case = decided[0] | {"kind": "draft"}
+        save_label(tx, case, is_error=True, reason_code="amount", actor="tester")
     # capsys would close a stream that the workflow engine keeps.
     with contextlib.redirect_stdout(io.StringIO()) as said:
         assert main(["fit", "error_risk", "--home", str(opened.settings.home)]) == 3

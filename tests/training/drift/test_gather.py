@@ -62,7 +62,7 @@ def test_verdicts_and_credit_notes_are_errors_and_goodwill_is_none(opened: Insta
     issued = world.rows(opened, "SELECT document_id, draft_id FROM documents ORDER BY document_id")
     with opened.store.transaction() as tx:
         for draft_id, is_error in (("WRONG", True), ("RIGHT", False)):
-            case = {"draft_id": draft_id, "draft_version": "1"}
+            case = {"kind": "draft", "draft_id": draft_id, "draft_version": "1"}
             save_label(tx, case, is_error=is_error, reason_code="amount", actor="tester")
     credited = pl.DataFrame(
         {
