@@ -5,11 +5,13 @@ and null where there is nothing to compare with. A forest hardly sees such colum
 are nearly constant; so they are compared exactly.
 """
 
+from functools import cache
 from typing import Final
 
 import polars as pl
 
 from prebill.core.money import minor_factor
+from prebill.core.schemas.frame import collected
 from prebill.core.scoring.frames import Books
 from prebill.core.scoring.windows import join_earlier
 
@@ -59,7 +61,7 @@ def line_facts(books: Books) -> pl.DataFrame:
     price_minor = pl.col("unit_price").cast(pl.Float64) * minor_factor(pl.col("currency")).cast(
         pl.Float64
     )
-    facts = books.lines.join(heads, on="invoice_id").select(
+    facts = (books.lines.lazy().join(heads.lazy(), on="invoice_id")).select(
         "invoice_id",
         "line_id",
         "product",
@@ -78,10 +80,11 @@ def line_facts(books: Books) -> pl.DataFrame:
     )
     exact = pl.col("list_rate").is_not_null()
     loose = ROUNDING_MINOR / pl.max_horizontal(pl.col("amount").abs(), pl.lit(1.0))
-    return facts.with_columns(
+    plan = facts.with_columns(
         rate_key=pl.col("rate").round_sig_figs(6),
         rate_tolerance=pl.when(exact).then(RATE_TOLERANCE).otherwise(loose + RATE_TOLERANCE),
     )
+    return collected(plan)
 
 
 def rates(facts: pl.DataFrame) -> pl.DataFrame:
@@ -135,6 +138,34 @@ def profile(facts: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
         .unique()
     )
     return own.join(_settled(facts, differing), on=_KEY, how="left").drop("last_on")
+
+
+def profile_of_any(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+    """What :func:`profile` says, whatever the asked lines will be.
+
+    Parameters
+    ----------
+    facts : pl.DataFrame
+        From :func:`line_facts`, of every visible invoice.
+    keys : pl.DataFrame
+        ``series, product, issued_on``.
+
+    Returns
+    -------
+    pl.DataFrame
+        With ``until_on``, the day of the last line, and ``settled_on``, that of the oldest of the
+        three invoices that ``settled_…`` rest on. These change no line that is as the last one was.
+    """
+    own = _latest(facts, keys.unique())
+    settled = _settled(facts, own.select(*_KEY, "last_on"))
+    days = facts.group_by("series", "product").agg(
+        settled_on=pl.col("issued_on").unique().sort(descending=True).get(2, null_on_oob=True)
+    )
+    return (
+        own.join(settled, on=_KEY, how="left")
+        .join(days, on=["series", "product"], how="left")
+        .rename({"last_on": "until_on"})
+    )
 
 
 def _latest(facts: pl.DataFrame, wanted: pl.DataFrame) -> pl.DataFrame:
@@ -201,9 +232,11 @@ def against_past(
         ``lines`` with the columns of ``profile``, ``usual_rate`` (latest of anybody) and
         ``is_seen`` (somebody else had this rate before, or has it in the same batch).
     """
-    wanted = lines.join(profile, on=["series", "product", "issued_on"], how="left")
-    wanted = join_earlier(wanted, rates, ["product"])
-    return wanted.join(seen, on=["product", "rate_key"], how="left").select(
+    wanted = lines.lazy().join(profile.lazy(), on=["series", "product", "issued_on"], how="left")
+    wanted = join_earlier(wanted, rates.lazy(), ["product"])
+    if lines.height < seen.height // 100:  # a look through the rates is faster than a hash of them
+        seen = seen.filter(pl.col("rate_key").is_in(lines["rate_key"].implode()))
+    plan = wanted.join(seen.lazy(), on=["product", "rate_key"], how="left").select(
         *lines.columns,
         "own_rate",
         "own_quantity",
@@ -219,6 +252,7 @@ def against_past(
         .otherwise(pl.col("first_on") <= pl.col("issued_on"))
         .fill_null(value=False),
     )
+    return collected(plan)
 
 
 def constancy(lines: pl.DataFrame) -> pl.DataFrame:
@@ -265,10 +299,17 @@ def line_features(lines: pl.DataFrame, constancy: pl.DataFrame) -> pl.DataFrame:
         ``off_tax_code``: minor units, signed (> 0 over-billed), 0 on an ordinary line, null where
         there is nothing to compare with.
     """
-    judged = lines.join(constancy, on="product", how="left").with_columns(
+    known = lines.lazy().join(constancy.lazy(), on="product", how="left")
+    judged = known.with_columns(
         pl.col("changing", "discount_changing").fill_null(0.125),
         expected_rate=pl.coalesce("own_rate", "usual_rate"),
     )
+    return collected(judged.with_columns(_deviations()))
+
+
+@cache
+def _deviations() -> list[pl.Expr]:
+    """What :func:`line_features` adds; made once, as they cost a few lines more than their sums."""
     has_rate = pl.col("changing") <= CHANGING_SHARE
     # Units that are included look like a discount, a larger one of fewer units.
     has_discount = pl.col("discount_changing") <= CHANGING_SHARE
@@ -277,20 +318,21 @@ def line_features(lines: pl.DataFrame, constancy: pl.DataFrame) -> pl.DataFrame:
     list_amount = pl.col("list_rate") * pl.col("quantity")
     off_discount = pl.col("amount") - list_amount * (1 - pl.col("own_discount"))
     changed_code = _has_other_code().fill_null(value=False)
-    return judged.with_columns(
-        off_unseen=pl.when(pl.col("expected_rate").is_not_null() & has_rate).then(
+    deviations = {
+        "off_unseen": pl.when(pl.col("expected_rate").is_not_null() & has_rate).then(
             pl.when(is_unseen).then(off_expected).otherwise(0.0)
         ),
-        off_own=pl.when(pl.col("own_rate").is_not_null() & has_rate).then(
+        "off_own": pl.when(pl.col("own_rate").is_not_null() & has_rate).then(
             pl.when(_has_other_rate()).then(_off("own_rate")).otherwise(0.0)
         ),
-        off_discount=pl.when(_has_other_discount().is_not_null() & has_discount).then(
+        "off_discount": pl.when(_has_other_discount().is_not_null() & has_discount).then(
             pl.when(_has_other_discount()).then(off_discount).otherwise(0.0)
         ),
-        off_tax_code=pl.when(pl.col("own_tax_code").is_not_null()).then(
+        "off_tax_code": pl.when(pl.col("own_tax_code").is_not_null()).then(
             pl.when(changed_code).then(pl.col("amount")).otherwise(0.0)
         ),
-    )
+    }
+    return [deviation.alias(name) for name, deviation in deviations.items()]
 
 
 def line_shares(lines: pl.DataFrame) -> dict[str, float]:

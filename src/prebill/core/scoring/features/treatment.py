@@ -9,7 +9,8 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.scoring.windows import join_earlier, latest_values, row_median
+from prebill.core.schemas.frame import collected
+from prebill.core.scoring.windows import Rows, join_earlier, latest_values, row_median
 
 #: Own invoices that outvote the country's usual tax share.
 OWN_TAX_INVOICES: Final = 3
@@ -17,7 +18,7 @@ OWN_TAX_INVOICES: Final = 3
 SHARE_TOLERANCE: Final = 0.002
 
 _SHARE: Final = (pl.col("tax_minor") / pl.col("subtotal_minor")).cast(pl.Float64)
-_HAS_TAX: Final = pl.col("tax_minor").is_not_null() & (pl.col("subtotal_minor") > 0)
+HAS_TAX: Final = pl.col("tax_minor").is_not_null() & (pl.col("subtotal_minor") > 0)
 
 #: Feature → what it means.
 FEATURES: Final[dict[str, str]] = {
@@ -97,7 +98,7 @@ def profile(invoices: pl.DataFrame, keys: pl.DataFrame) -> Own:
         by="by",
     )
     tax_shares = wanted.with_columns(
-        own_share=pl.Series("own", row_median(own["share"])).fill_nan(None),
+        own_share=pl.Series("own", row_median(own["share"]), nan_to_null=True),
         own_count=pl.Series("count", own.count),
     )
     latest = past.group_by("customer_id", "issued_on").agg(last_currency=pl.col("currency").last())
@@ -136,8 +137,8 @@ def features(
         country), ``usual_currency``, ``sums_off_minor``.
     """
     sums = by_invoice.select("invoice_id", "line_amount", "line_tax")
-    frame = _placed(rows, customers).join(sums, on="invoice_id", how="left")
-    frame = _with_tax(frame, own.tax_shares, everybody.tax_shares)
+    frame = _placed(rows.lazy(), customers.lazy()).join(sums.lazy(), on="invoice_id", how="left")
+    frame = _with_tax(frame, own.tax_shares.lazy(), everybody.tax_shares.lazy())
     frame = _with_currency(frame, own, everybody)
     subtotal, tax = pl.col("subtotal_minor"), pl.col("tax_minor")
     total = pl.col("total_minor").cast(pl.Float64)
@@ -150,24 +151,25 @@ def features(
         ),
     )
     # One minor unit a line is rounding, not an error of the sums.
-    tolerated = pl.when(sums_off > 2 + total.abs() * 1e-4).then(sums_off).otherwise(0.0)
-    return frame.select(
+    off = pl.col("sums_off_minor")
+    tolerated = pl.when(off > 2 + total.abs() * 1e-4).then(off).when(off.is_not_null()).then(0.0)
+    frame = frame.with_columns(sums_off_minor=sums_off).with_columns(sums_off_minor=tolerated)
+    plan = frame.select(
         "invoice_id",
         "tax_share",
         "currency_off",
         "expected_tax_share",
         "tax_basis",
         "usual_currency",
-        sums=pl.when(sums_off.is_not_null()).then(
-            tolerated / pl.max_horizontal(total.abs(), pl.lit(1.0))
-        ),
-        sums_off_minor=pl.when(sums_off.is_not_null()).then(tolerated),
+        "sums_off_minor",
+        sums=off / pl.max_horizontal(total.abs(), pl.lit(1.0)),
     )
+    return collected(plan)
 
 
-def _with_tax(frame: pl.DataFrame, own: pl.DataFrame, usual: pl.DataFrame) -> pl.DataFrame:
+def _with_tax(frame: pl.LazyFrame, own: pl.LazyFrame, usual: pl.LazyFrame) -> pl.LazyFrame:
     """The tax share against the customer's own ordinary one, else that of its country's alike."""
-    judged = frame.with_columns(share=pl.when(_HAS_TAX).then(_SHARE)).join(
+    judged = frame.with_columns(share=pl.when(HAS_TAX).then(_SHARE)).join(
         own, on=["customer_id", "entity", "issued_on"], how="left"
     )
     judged = join_earlier(judged, usual, ["place"])
@@ -175,11 +177,11 @@ def _with_tax(frame: pl.DataFrame, own: pl.DataFrame, usual: pl.DataFrame) -> pl
     is_excused = (pl.col("own_count") < OWN_TAX_INVOICES) & (
         (pl.col("share") - pl.col("country_share")).abs() <= SHARE_TOLERANCE
     ).fill_null(value=False)
-    expected = pl.coalesce("own_share", "country_share")
+    judged = judged.with_columns(expected_tax_share=pl.coalesce("own_share", "country_share"))
+    expected = pl.col("expected_tax_share")
     deviation = (pl.col("share") - expected).abs()
     is_off = deviation > SHARE_TOLERANCE + 1 / pl.col("subtotal_minor")
     return judged.with_columns(
-        expected_tax_share=expected,
         tax_basis=pl.when(pl.col("own_share").is_not_null())
         .then(pl.lit("own"))
         .when(pl.col("country_share").is_not_null())
@@ -190,14 +192,14 @@ def _with_tax(frame: pl.DataFrame, own: pl.DataFrame, usual: pl.DataFrame) -> pl
     )
 
 
-def _with_currency(frame: pl.DataFrame, own: Own, everybody: Everybody) -> pl.DataFrame:
+def _with_currency(frame: pl.LazyFrame, own: Own, everybody: Everybody) -> pl.LazyFrame:
     """Whether the customer, or a new customer's country, never had this currency."""
     here = ["entity", "country"]
     judged = (
-        frame.join(own.currencies, on=["customer_id", "currency"], how="left")
-        .join(own.last, on=["customer_id", "issued_on"], how="left")
-        .join(everybody.currencies, on=[*here, "currency"], how="left", nulls_equal=True)
-        .join(everybody.since, on=here, how="left", nulls_equal=True)
+        frame.join(own.currencies.lazy(), on=["customer_id", "currency"], how="left")
+        .join(own.last.lazy(), on=["customer_id", "issued_on"], how="left")
+        .join(everybody.currencies.lazy(), on=[*here, "currency"], how="left", nulls_equal=True)
+        .join(everybody.since.lazy(), on=here, how="left", nulls_equal=True)
     )
     day = pl.col("issued_on")
     is_own = pl.col("last_currency").is_not_null()
@@ -214,14 +216,14 @@ def _with_currency(frame: pl.DataFrame, own: Own, everybody: Everybody) -> pl.Da
 
 def _taxed(invoices: pl.DataFrame) -> pl.DataFrame:
     """Invoices that say their tax, with its rounded share."""
-    return invoices.filter(_HAS_TAX).with_columns(share=_SHARE.round(3))
+    return invoices.filter(HAS_TAX).with_columns(share=_SHARE.round(3))
 
 
-def _with_entity(invoices: pl.DataFrame) -> pl.DataFrame:
+def _with_entity(invoices: Rows) -> Rows:
     return invoices.with_columns(entity=pl.col("legal_entity").fill_null(""))
 
 
-def _placed(invoices: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
+def _placed(invoices: Rows, customers: Rows) -> Rows:
     """Invoices with country, and ``place``: entity, country, region, business with a tax id."""
     is_business = pl.col("tax_id").is_not_null() | pl.col("is_business").fill_null(value=False)
     where = customers.select(

@@ -79,10 +79,12 @@ def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame
     pl.DataFrame, one row per (invoice, meter that the customer used before the window's end)
         Zero events where the meter was silent.
     """
+    if usage_days.is_empty():
+        return pl.DataFrame()
     windows = _windows(invoices, keys).join(
         keys.select("customer_id").unique(), on="customer_id", how="semi"
     )
-    if windows.is_empty() or usage_days.is_empty():
+    if windows.is_empty():
         return pl.DataFrame()
     first_on: date = windows["window_start_on"].min()  # type: ignore[assignment]
     daily = _compared(_daily(usage_days.filter(pl.col("used_on") >= first_on)))
@@ -146,7 +148,7 @@ def features(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
     usual = {f"usual_{name}": row_median(earlier[name]) for name in _STATS}
     frame = judged.with_columns(
         pl.Series("earlier", earlier.count.astype(np.float64)),
-        *[pl.Series(name, values).fill_nan(None) for name, values in usual.items()],
+        *[pl.Series(name, values, nan_to_null=True) for name, values in usual.items()],
     )
     against = frame.with_columns(
         repeated=pl.col("repeat") - pl.col("usual_repeat").fill_null(0.0),

@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 
 from prebill.core.scoring.features import season
-from prebill.core.scoring.features.season import Season
+from prebill.core.scoring.features.season import History, Season
 from prebill.core.scoring.frames import Books
 from prebill.core.scoring.windows import (
     PORTFOLIO_ROWS,
     Matrix,
+    floats,
     latest_values,
     middle_mean,
     row_deviation,
@@ -127,7 +128,8 @@ def profile(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         ``span_center``, ``share_center, share_deviation``; the columns of
         :func:`features.season.profile`.
     """
-    window = latest_values(history, keys, [*MEASURES, "share", "span", "day"])
+    past = History.of(history)
+    window = latest_values(past, keys, [*MEASURES, "share", "span", "day"])
     columns: dict[str, Matrix] = {"known": window.count.astype(np.float64)}
     for name in MEASURES:
         values = window[name]
@@ -152,7 +154,7 @@ def profile(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         [
             keys.select("series", "as_of_on"),
             pl.DataFrame(columns),
-            season.profile(history, keys, SEASONAL),
+            season.profile(past, keys, SEASONAL),
         ],
         how="horizontal",
     )
@@ -219,16 +221,26 @@ def features(
         ``total_center`` (log), ``portfolio_move`` for the reviewer's words.
     """
     pool = frame.select(POOLED) if recent is None else pl.concat([recent, frame.select(POOLED)])
-    own = slice(pool.height - frame.height, None)
-    moves = {name: np.nan_to_num(trailing_median(pool, f"{name}_raw"))[own] for name in MEASURES}
+    start = pool.height - frame.height
+    moves = {
+        name: np.nan_to_num(trailing_median(pool, f"{name}_raw", start=start)) for name in MEASURES
+    }
     deviations = {name: _deviation(frame, pool, name) for name in SEASONAL}
     seasons = Season(frame, portfolio, deviations[MEASURES[0]])
+    longer = _longer(frame)
     parts = [
-        _against_own(frame, name, moves[name], seasons=seasons, deviation=deviations[name])
+        _against_own(
+            frame,
+            name,
+            moves[name],
+            seasons=seasons,
+            deviation=deviations[name],
+            longer=longer if name in SPANNED else None,
+        )
         for name in MEASURES
     ]
     frame = pl.concat([frame, *parts], how="horizontal")
-    share = (frame["share"] - frame["share_center"]).fill_null(float("nan")).to_numpy()
+    share = floats(frame["share"]) - floats(frame["share_center"])
     share = share - seasons.part_of("share", share, deviations["share"])
     return frame.select(
         "invoice_id",
@@ -236,7 +248,7 @@ def features(
         *[pl.col(name).fill_nan(None) for name in FEATURES if name in frame.columns],
         total_peers=_peers(frame, recent),
         gap_ratio=(pl.col("gap") - pl.col("gap_center").log1p()).fill_nan(None),
-        largest_share=pl.Series(share).fill_nan(None),
+        largest_share=pl.Series(share, nan_to_null=True),
         total_center=pl.col("total_center").fill_nan(None),
         portfolio_move=pl.Series(moves["total"]),
     )
@@ -245,8 +257,8 @@ def features(
 def _deviation(frame: pl.DataFrame, pool: pl.DataFrame, name: str) -> Matrix:
     """Own robust deviation, pulled to the portfolio's typical one."""
     known = frame["known"].to_numpy()
-    own = frame[f"{name}_deviation"].fill_null(float("nan")).to_numpy()
-    usual = trailing_median(pool, f"{name}_own")[pool.height - frame.height :]
+    own = floats(frame[f"{name}_deviation"])
+    usual = trailing_median(pool, f"{name}_own", start=pool.height - frame.height)
     typical = np.maximum(np.nan_to_num(usual, nan=0.3), LEAST_DEVIATION)
     weight = np.where(known >= 3, known, 0.0)
     pooled = (weight * np.nan_to_num(own) ** 2 + DEVIATION_WEIGHT * typical**2) / (
@@ -256,17 +268,23 @@ def _deviation(frame: pl.DataFrame, pool: pl.DataFrame, name: str) -> Matrix:
 
 
 def _against_own(
-    frame: pl.DataFrame, name: str, move: Matrix, *, seasons: Season, deviation: Matrix
+    frame: pl.DataFrame,
+    name: str,
+    move: Matrix,
+    *,
+    seasons: Season,
+    deviation: Matrix,
+    longer: Matrix | None,
 ) -> pl.DataFrame:
     """Ratio, z, step and range of one measure, season and own trend taken off."""
     value, last, low, high, raw, trend = (
-        frame[column].fill_null(float("nan")).to_numpy()
+        floats(frame[column])
         for column in (name, *(f"{name}_{end}" for end in ("last", "low", "high", "raw", "trend")))
     )
     ratio = raw - move
     explained = seasons.part_of(name, ratio, deviation)
-    if name in SPANNED:
-        explained = explained + _shared(ratio - explained, _longer(frame))
+    if longer is not None:
+        explained = explained + _shared(ratio - explained, longer)
     explained = explained + _shared(ratio - explained, trend)
     usual = value - move - explained
     above, below = np.maximum(usual - high, 0.0), np.maximum(low - usual, 0.0)
@@ -313,7 +331,7 @@ def _peers(frame: pl.DataFrame, recent: pl.DataFrame | None) -> pl.Series:
         typical = np.full(total.shape, center)
         spread = np.full(total.shape, middle_mean(np.abs(known - center)))
     distances = (total - typical) / np.maximum(spread, LEAST_DEVIATION)
-    return pl.Series("total_peers", distances).fill_nan(None)
+    return pl.Series("total_peers", distances, nan_to_null=True)
 
 
 def _signed_log(value: pl.Expr) -> pl.Expr:
