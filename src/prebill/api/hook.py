@@ -8,7 +8,7 @@ workflows/gate_cases.py. No DBOS, lake or MLflow here.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -24,13 +24,11 @@ from prebill.store.engine import Row, Tx
 from prebill.store.engine_drafts import decided_now
 from prebill.store.profiles import (
     COMPANY,
-    FRAMES,
     MARK,
-    PORTFOLIO,
-    Facts,
+    books_of,
     customers_named,
+    prepared_of,
     read_profiles,
-    unpacked,
 )
 from prebill.store.users import Actor
 from prebill.workflows.gate_cases import HOOK, Origin, ScoredDrafts, channels_of, store_scored
@@ -48,15 +46,6 @@ MAX_INVOICES: Final = 200
 JUDGES_SECONDS: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What is ordinary in the company, read once until the profiles change."""
-
-    mark: str
-    company: "Company"
-    facts: Facts
-
-
 @dataclass(slots=True)
 class Hook:
     """Scores invoices; keeps judges and sample between requests."""
@@ -64,7 +53,7 @@ class Hook:
     opened: Installation
     _lock: Lock = field(default_factory=Lock)
     _judges: tuple[float, Judges] | None = None
-    _reference: Reference | None = None
+    _company: "tuple[str, Company] | None" = None
 
     def score(
         self,
@@ -105,43 +94,45 @@ class Hook:
         if MARK not in profiles:
             message = "no profile was prepared yet: import the history, then wait a minute"
             raise ConflictError(message)
-        reference = self._known(tx, profiles[MARK]["payload"])
-        nothing: dict[str, list[Row]] = {frame.name: [] for frame in FRAMES}
-        own = [json.loads(profiles[name]["payload"]) for name in names if name in profiles]
-        joined = {name: [row for one in own for row in one[name]] for name in nothing}
-        return Past(unpacked(joined), customers_named(tx, names), reference)
+        company = self._known(tx, profiles[MARK]["payload"])
+        payloads = [profiles[name]["payload"] for name in names if name in profiles]
+        return Past(payloads, customers_named(tx, names), company)
 
-    def _known(self, tx: Tx, mark: str) -> Reference:
+    def _known(self, tx: Tx, mark: str) -> "Company":
         with self._lock:
-            if self._reference is None or self._reference.mark != mark:
+            if self._company is None or self._company[0] != mark:
                 from prebill.core.scoring.company import Company
 
-                rows = read_profiles(tx, [PORTFOLIO, COMPANY])
-                company = Company.from_json(rows[COMPANY]["payload"])
-                nothing: dict[str, list[Row]] = {frame.name: [] for frame in FRAMES}
-                row = rows.get(PORTFOLIO)
-                facts = unpacked(json.loads(row["payload"]) if row else nothing)
-                self._reference = Reference(mark, company, facts)
-            return self._reference
+                row = read_profiles(tx, [COMPANY])[COMPANY]
+                self._company = mark, Company.from_json(row["payload"])
+            return self._company[1]
 
     def _judged(self, past: "Past", invoices: pl.DataFrame, lines: pl.DataFrame) -> "Scored":
+        from prebill.core.scoring.detectors import DRAFT_DETECTORS
         from prebill.core.scoring.frames import Books, ScoringInputs
-        from prebill.core.scoring.scorer import score
+        from prebill.core.scoring.prepared import scene_prepared
+        from prebill.core.scoring.scene import scene_of
+        from prebill.core.scoring.scorer import score_scene
         from prebill.workflows.decisions import cannot_judge
 
         judges = self._present_judges()
         if judges.failure:
             drafts = invoices.select("currency", draft_id="invoice_id")
             return cannot_judge(drafts, judges.policy, f"models can't be used: {judges.failure}")
+        norms, everybody = past.company.norms, past.company.everybody
+        prepared = prepared_of(past.payloads)
         inputs = ScoringInputs(
-            history=Books(past.facts["invoices"], past.facts["invoice_lines"]),
+            history=Books(),
             drafts=Books(invoices, lines),
             customers=past.customers,
-            payments=past.facts["payments"],
-            credit_notes=past.facts["credit_notes"],
+            remembered=prepared.remembered,
         )
-        company = past.reference.company
-        return score(inputs, judges.models, judges.policy, company.norms, company.everybody)
+        scene = scene_prepared(inputs, prepared, norms, everybody)
+        if scene is None:
+            books = books_of(past.payloads)
+            history = Books(books["invoices"], books["invoice_lines"])
+            scene = scene_of(replace(inputs, history=history), norms, everybody)
+        return score_scene(scene, judges.models, judges.policy, DRAFT_DETECTORS)
 
     def _policy(self) -> "Policy":
         return self._present_judges().policy
@@ -157,9 +148,9 @@ class Hook:
 class Past:
     """What is known of the customers of a request, and of the company."""
 
-    facts: Facts
+    payloads: list[str]
     customers: pl.DataFrame
-    reference: Reference
+    company: "Company"
 
 
 def _checked(catalog: "Catalog", contract: str, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:

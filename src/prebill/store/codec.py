@@ -4,7 +4,7 @@ Decimals, dates and instants are text in SQL; their form is fixed here and nowhe
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -90,13 +90,18 @@ def _encoded(name: str, dtype: pl.DataType) -> pl.Expr:
 
 def decode(rows: list[tuple[Any, ...]], schema: pl.Schema) -> pl.DataFrame:
     """Turn fetched rows into a frame of the given schema, column by column."""
-    raw = pl.Schema({name: _raw_type(dtype) for name, dtype in schema.items()})
-    columns = zip(*rows, strict=True) if rows else ((),) * len(raw)
-    series = [
-        pl.Series(name, values, dtype=dtype, strict=False)
-        for (name, dtype), values in zip(raw.items(), columns, strict=True)
-    ]
-    return pl.DataFrame(series).select(_decoded(name, dtype) for name, dtype in schema.items())
+    columns = zip(*rows, strict=True) if rows else ((),) * len(schema)
+    return decode_columns(dict(zip(schema, columns, strict=True)), schema)
+
+
+def decode_columns(columns: Mapping[str, Sequence[Any]], schema: pl.Schema) -> pl.DataFrame:
+    """Turn columns of what SQL holds into a frame of the given schema."""
+    raw = {name: _raw_type(dtype) for name, dtype in schema.items()}
+    frame = pl.DataFrame(
+        [pl.Series(name, columns[name], dtype=dtype, strict=False) for name, dtype in raw.items()]
+    )
+    other = [_decoded(name, dtype) for name, dtype in schema.items() if dtype != raw[name]]
+    return frame.with_columns(other) if other else frame
 
 
 def _raw_type(dtype: pl.DataType) -> pl.DataType:

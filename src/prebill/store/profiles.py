@@ -1,70 +1,88 @@
 """Profiles: one prepared row a customer with what the hook needs of the past, as JSON text.
 
-Three rows of the table are no customer's: what is ordinary in the company, a sample of customers
-with their payments, and the mark of what all rows were prepared from.
+Two rows of the table are no customer's: what is ordinary in the company, and the mark of what all
+rows were prepared from.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 
 import polars as pl
 
-from prebill.core.schemas.inbound import CREDIT_NOTES, CUSTOMERS, INVOICE_LINES, INVOICES, PAYMENTS
-from prebill.store.codec import decode, encode
+from prebill.core.schemas.inbound import CUSTOMERS, INVOICE_LINES, INVOICES
+from prebill.core.scoring.prepared import KEPT, Prepared
+from prebill.store.codec import decode_columns, encode
 from prebill.store.engine import Row, Tx
 
-FRAMES: Final = (INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
+#: The books of a customer, for drafts for whose day what was prepared does not hold.
+BOOKS: Final = {frame.name: pl.Schema(frame.schema) for frame in (INVOICES, INVOICE_LINES)}
 #: No customer id begins with a star: the data contract forbids it nowhere, the sort order shows it.
-PORTFOLIO: Final = "*portfolio"
 COMPANY: Final = "*company"
 MARK: Final = "*mark"
 
 Facts = dict[str, pl.DataFrame]
 
 
-def payloads(facts: Facts, owners: pl.DataFrame, *, by: str) -> pl.DataFrame:
-    """Pack facts into one JSON text per owner.
+def payloads(books: Facts, prepared: Facts) -> pl.DataFrame:
+    """Pack frames into one text per customer: two lines of JSON, books and what was made of them.
 
     Parameters
     ----------
-    facts : dict of frames
-        By name of ``FRAMES``.
-    owners : pl.DataFrame
-        ``invoice_id`` and the column ``by``.
-    by : str
-        Column of the owner.
+    books, prepared : dict of frames
+        By name of ``BOOKS`` and ``KEPT``; each has ``customer_id``.
 
     Returns
     -------
     pl.DataFrame
-        ``by`` and ``payload``.
+        ``customer_id`` and ``payload``.
     """
-    packed = owners.select(by).unique(maintain_order=True)
-    for frame in FRAMES:
-        rows = encode(facts[frame.name].select(frame.names)).join(
-            owners.select("invoice_id", pl.col(by).alias("__owner")),
-            on="invoice_id",
-            maintain_order="left",
+    packed = books["invoices"].select("customer_id").unique(maintain_order=True)
+    lines = {"books": _packed(packed, books, BOOKS), "ready": _packed(packed, prepared, KEPT)}
+    return packed.select("customer_id", payload=pl.concat_str(list(lines.values()), separator="\n"))
+
+
+def _packed(customers: pl.DataFrame, frames: Facts, schemas: Mapping[str, pl.Schema]) -> pl.Expr:
+    """One JSON object a customer: by name of the frame its columns, each a list."""
+    packed = customers
+    for name, schema in schemas.items():
+        rows = encode(frames[name].select(schema.names())).with_columns(
+            owner=frames[name]["customer_id"]
         )
-        texts = rows.select("__owner", row=pl.struct(frame.names).struct.json_encode())
-        listed = texts.group_by("__owner").agg(pl.col("row").str.join(","))
+        listed = rows.group_by("owner", maintain_order=True).agg(schema.names())
+        texts = listed.select(
+            customer_id="owner", text=pl.struct(schema.names()).struct.json_encode().alias(name)
+        )
         packed = packed.join(
-            listed.rename({"__owner": by, "row": frame.name}), on=by, how="left"
-        ).with_columns(pl.col(frame.name).fill_null(""))
-    parts = [pl.format(f'"{frame.name}":[{{}}]', frame.name) for frame in FRAMES]
-    text = pl.concat_str(pl.lit("{"), pl.concat_str(parts, separator=","), pl.lit("}"))
-    return packed.select(by, payload=text)
-
-
-def unpacked(payload: dict[str, list[Row]]) -> Facts:
-    """Read what :func:`payloads` packed."""
-    return {
-        frame.name: decode(
-            [tuple(row[name] for name in frame.names) for row in payload[frame.name]],
-            pl.Schema(frame.schema),
+            texts.rename({"text": name}), on="customer_id", how="left", maintain_order="left"
         )
-        for frame in FRAMES
+    parts = [pl.concat_str(pl.lit(f'"{name}":'), pl.col(name).fill_null("{}")) for name in schemas]
+    text = pl.concat_str(pl.lit("{"), pl.concat_str(parts, separator=","), pl.lit("}"))
+    return pl.lit(packed.select(text).to_series())
+
+
+def books_of(payloads: Sequence[str]) -> Facts:
+    """Read the books that :func:`payloads` packed, of several customers."""
+    return _unpacked([text.partition("\n")[0] for text in payloads], BOOKS)
+
+
+def prepared_of(payloads: Sequence[str]) -> Prepared:
+    """Read what :func:`payloads` packed as prepared, of several customers."""
+    return Prepared(**_unpacked([text.partition("\n")[2] for text in payloads], KEPT))
+
+
+def _unpacked(texts: Sequence[str], schemas: Mapping[str, pl.Schema]) -> Facts:
+    parsed = [json.loads(text) for text in texts]
+    return {
+        name: decode_columns(
+            {
+                column: [value for one in parsed for value in one[name].get(column, ())]
+                for column in schema
+            },
+            schema,
+        )
+        for name, schema in schemas.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Prepare profiles: what the hook reads instead of history, one row a customer, and a sample.
+"""Prepare profiles: what the hook reads instead of history, one row a customer, one of the company.
 
 The rows are made again when facts came in since (:func:`is_stale`). The hook itself opens no lake.
 """
@@ -11,22 +11,22 @@ from typing import Final
 import polars as pl
 
 from prebill.bootstrap import Installation
-from prebill.core.schemas.inbound import CUSTOMERS, INVOICE_LINES, INVOICES
+from prebill.core.schemas.inbound import CREDIT_NOTES, CUSTOMERS, INVOICE_LINES, INVOICES, PAYMENTS
 from prebill.core.scoring.company import company_of
 from prebill.core.scoring.frames import LOOK_BACK_DAYS, Books, ScoringInputs
+from prebill.core.scoring.prepared import prepare
 from prebill.lake.tables import TABLES
 from prebill.store.documents import own_history
 from prebill.store.engine import Tx
 from prebill.store.lake_index import named_batches
-from prebill.store.profiles import COMPANY, FRAMES, MARK, PORTFOLIO, payloads, replace_profiles
+from prebill.store.profiles import COMPANY, MARK, payloads, replace_profiles
 from prebill.workflows.shard import gate_lines
 
+FRAMES: Final = (INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
 #: What features look back on, and payments of the invoices before that.
 KEPT: Final = timedelta(days=LOOK_BACK_DAYS + 120)
-#: Customers of the sample: enough invoices for tails, few enough to be judged beside one draft.
-SAMPLE_CUSTOMERS: Final = 120
-#: A customer of the sample has this much history.
-SAMPLE_INVOICES: Final = 4
+#: Counts up when rows have another form.
+FORM: Final = 2
 
 
 def is_stale(opened: Installation) -> bool:
@@ -64,9 +64,21 @@ def prepare_profiles(opened: Installation) -> int:
         for name, frame in facts.items()
         if name != "invoices"
     } | {"invoices": kept}
-    rows = payloads(facts, kept.select("invoice_id", "customer_id"), by="customer_id")
+    inputs = ScoringInputs(
+        history=Books(facts["invoices"], facts["invoice_lines"]),
+        drafts=Books(),
+        customers=customers,
+        payments=facts["payments"],
+        credit_notes=facts["credit_notes"],
+    )
+    company = company_of(inputs, opened.load_judges().models.forest)
+    lines = facts["invoice_lines"].join(kept.select("invoice_id", "customer_id"), on="invoice_id")
+    books = {"invoices": kept, "invoice_lines": lines}
+    rows = payloads(books, prepare(inputs, company.everybody).frames)
     as_of_on = kept["issued_on"].max() if kept.height else date.min
-    every = pl.concat([rows, _portfolio(facts, kept), _company(opened, facts, customers)])
+    every = pl.concat(
+        [rows, pl.DataFrame({"customer_id": [COMPANY], "payload": [company.to_json()]})]
+    )
     with opened.store.transaction() as tx:
         replace_profiles(tx, every, as_of_on=as_of_on, mark=mark)  # type: ignore[arg-type]
     return rows.height
@@ -76,35 +88,10 @@ def _recent(invoices: pl.DataFrame) -> pl.DataFrame:
     return invoices.filter(pl.col("issued_on") >= pl.col("issued_on").max() - KEPT)
 
 
-def _portfolio(facts: dict[str, pl.DataFrame], kept: pl.DataFrame) -> pl.DataFrame:
-    """Evenly chosen customers with history: the same ones for the same facts."""
-    known = kept.group_by("customer_id").len().filter(pl.col("len") >= SAMPLE_INVOICES)
-    customers = known.sort("customer_id").select("customer_id")
-    step = max(1, customers.height // SAMPLE_CUSTOMERS)
-    chosen = kept.join(customers.gather_every(step), on="customer_id", how="semi")
-    owners = chosen.select("invoice_id", customer_id=pl.lit(PORTFOLIO))
-    return payloads(facts, owners, by="customer_id").select("customer_id", "payload")
-
-
-def _company(
-    opened: Installation, facts: dict[str, pl.DataFrame], customers: pl.DataFrame
-) -> pl.DataFrame:
-    """What is ordinary in the company, for the models in use."""
-    inputs = ScoringInputs(
-        history=Books(facts["invoices"], facts["invoice_lines"]),
-        drafts=Books(),
-        customers=customers,
-        payments=facts["payments"],
-        credit_notes=facts["credit_notes"],
-    )
-    company = company_of(inputs, opened.load_judges().models.forest)
-    return pl.DataFrame({"customer_id": [COMPANY], "payload": [company.to_json()]})
-
-
 def _mark(tx: Tx, opened: Installation) -> str:
     """A digest of which facts exist and which models are in use."""
     batches = {table: named_batches(tx, table) for table in TABLES if table != "usage_events"}
     documents = tx.scalar("SELECT count(*) FROM documents")
     models = opened.load_judges().models.versions
-    text = json.dumps([batches, documents, models], sort_keys=True)
+    text = json.dumps([FORM, batches, documents, models], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -166,14 +166,22 @@ def visible(inputs: ScoringInputs) -> Books:
         history = history.filter(pl.col("issued_on") >= cut_off - LOOK_BACK_DAYS * DAY)
     invoices = pl.concat(
         [
-            history.with_columns(is_draft=pl.lit(value=False)),
-            inputs.drafts.invoices.with_columns(is_draft=pl.lit(value=True)),
+            in_series(history, is_draft=False),
+            in_series(inputs.drafts.invoices, is_draft=True),
         ]
-    ).with_columns(series=pl.concat_str("customer_id", "currency", separator="|"))
+    )
     lines = pl.concat([inputs.history.lines, inputs.drafts.lines]).join(
         invoices.select("invoice_id"), on="invoice_id", how="semi"
     )
     return Books(invoices, lines)
+
+
+def in_series(invoices: pl.DataFrame, *, is_draft: bool) -> pl.DataFrame:
+    """Add ``is_draft`` and ``series``."""
+    return invoices.with_columns(
+        is_draft=pl.lit(value=is_draft),
+        series=pl.concat_str("customer_id", "currency", separator="|"),
+    )
 
 
 def reference_customers(invoices: pl.DataFrame) -> pl.DataFrame:

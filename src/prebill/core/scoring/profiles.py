@@ -104,7 +104,7 @@ def profiles_of(
         ),
         products=invariants.profile(facts, asked),
         previous=previous,
-        repeats=_repeats(books, previous),
+        repeats=repeats(books, previous),
         own=treatment.profile(books.invoices, keys),
         twins=twins.profile(books, keys),
         usage=usage_shape.profile(inputs.usage_days, books.invoices, keys),
@@ -122,7 +122,7 @@ def everybody_of(books: Books, facts: pl.DataFrame, customers: pl.DataFrame) -> 
     )
 
 
-def _repeats(books: Books, previous: pl.DataFrame) -> pl.DataFrame:
+def repeats(books: Books, previous: pl.DataFrame) -> pl.DataFrame:
     """``previous_id, before_repeat, before_count``: lines that repeated, and all, back then."""
     ids = previous.select(invoice_id="previous_id").unique()
     then = books.invoices.join(ids, on="invoice_id", how="semi")

@@ -44,4 +44,7 @@ DETECTORS: Final = registered(
     NEVER_DRAFTED,
 )
 
-__all__ = ["DETECTORS", "Detector", "Judged", "Scene", "registered"]
+#: Those that say something of a draft; the other one says what was not drafted.
+DRAFT_DETECTORS: Final = tuple(one for one in DETECTORS if one is not NEVER_DRAFTED)
+
+__all__ = ["DETECTORS", "DRAFT_DETECTORS", "Detector", "Judged", "Scene", "registered"]

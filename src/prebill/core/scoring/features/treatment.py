@@ -17,7 +17,7 @@ OWN_TAX_INVOICES: Final = 3
 SHARE_TOLERANCE: Final = 0.002
 
 _SHARE: Final = (pl.col("tax_minor") / pl.col("subtotal_minor")).cast(pl.Float64)
-_HAS_TAX: Final = pl.col("tax_minor").is_not_null() & (pl.col("subtotal_minor") > 0)
+HAS_TAX: Final = pl.col("tax_minor").is_not_null() & (pl.col("subtotal_minor") > 0)
 
 #: Feature → what it means.
 FEATURES: Final[dict[str, str]] = {
@@ -167,7 +167,7 @@ def features(
 
 def _with_tax(frame: pl.DataFrame, own: pl.DataFrame, usual: pl.DataFrame) -> pl.DataFrame:
     """The tax share against the customer's own ordinary one, else that of its country's alike."""
-    judged = frame.with_columns(share=pl.when(_HAS_TAX).then(_SHARE)).join(
+    judged = frame.with_columns(share=pl.when(HAS_TAX).then(_SHARE)).join(
         own, on=["customer_id", "entity", "issued_on"], how="left"
     )
     judged = join_earlier(judged, usual, ["place"])
@@ -214,7 +214,7 @@ def _with_currency(frame: pl.DataFrame, own: Own, everybody: Everybody) -> pl.Da
 
 def _taxed(invoices: pl.DataFrame) -> pl.DataFrame:
     """Invoices that say their tax, with its rounded share."""
-    return invoices.filter(_HAS_TAX).with_columns(share=_SHARE.round(3))
+    return invoices.filter(HAS_TAX).with_columns(share=_SHARE.round(3))
 
 
 def _with_entity(invoices: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,8 @@ from prebill.core.scoring.frames import DAY, Books
 
 #: A twin issued within so many days is a duplicate; further apart it is a recurring amount.
 TWIN_DAYS: Final = 20
-_KEY: Final = ["customer_id", "currency", "total_minor", "period_start_on", "period_end_on"]
+#: What twins have in common.
+KEY: Final = ["customer_id", "currency", "total_minor", "period_start_on", "period_end_on"]
 
 #: Feature → what it means.
 FEATURES: Final[dict[str, str]] = {
@@ -33,12 +34,12 @@ def profile(books: Books, asked: pl.DataFrame | None = None) -> pl.DataFrame:
     """
     heads = books.invoices.filter(pl.col("total_minor") != 0)
     if asked is not None:
-        heads = heads.join(asked, on=_KEY, how="semi", nulls_equal=True)
-        again = heads.group_by(_KEY).len().filter(pl.col("len") > 1)
-        heads = heads.join(again, on=_KEY, how="semi", nulls_equal=True)
+        heads = heads.join(asked, on=KEY, how="semi", nulls_equal=True)
+        again = heads.group_by(KEY).len().filter(pl.col("len") > 1)
+        heads = heads.join(again, on=KEY, how="semi", nulls_equal=True)
     content = _content(books.lines, heads)
     return heads.join(content, on="invoice_id", how="left").select(
-        *_KEY, twin_id="invoice_id", twin_on="issued_on", twin_content="content"
+        *KEY, twin_id="invoice_id", twin_on="issued_on", twin_content="content"
     )
 
 
@@ -62,7 +63,7 @@ def features(rows: pl.DataFrame, lines: pl.DataFrame, profile: pl.DataFrame) -> 
     age = pl.col("issued_on") - pl.col("twin_on")
     is_near = age.is_between(0 * DAY, TWIN_DAYS * DAY)
     is_same_period = pl.col("period_start_on").is_not_null() & (age >= 0 * DAY)
-    pairs = rows.join(profile, on=_KEY, nulls_equal=True).filter(
+    pairs = rows.join(profile, on=KEY, nulls_equal=True).filter(
         pl.col("invoice_id") != pl.col("twin_id"), is_near | is_same_period
     )
     equal = pairs.join(_content(lines, pairs), on="invoice_id", how="left").filter(
