@@ -35,7 +35,7 @@ def inputs() -> ScoringInputs:
 
 
 def once_elsewhere(history: pl.DataFrame) -> pl.DataFrame:
-    """The customer of ``MOVED`` was billed by the other entity, with other tax, until a year ago."""
+    """The customer of ``MOVED`` was billed by the other entity until a year ago, with other tax."""
     here = (pl.col("customer_id") == MOVED[:4]) & (pl.col("issued_on") < date(2025, 1, 1))
     return history.with_columns(
         legal_entity=pl.when(here).then(pl.lit("IE")).otherwise("legal_entity"),

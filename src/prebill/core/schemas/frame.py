@@ -1,6 +1,6 @@
 """What a frame is: its columns with type, unit and meaning, its key, and the check at the edge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import polars as pl
@@ -57,6 +57,11 @@ class Frame:
     meaning: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    _empty: pl.DataFrame = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Made once: one invoice over HTTP asks for it dozens of times.
+        object.__setattr__(self, "_empty", pl.DataFrame(schema=self.schema))
 
     @property
     def schema(self) -> pl.Schema:
@@ -70,7 +75,7 @@ class Frame:
 
     def empty(self) -> pl.DataFrame:
         """A frame without rows."""
-        return pl.DataFrame(schema=self.schema)
+        return self._empty.clone()
 
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Select the declared columns in order, adding absent optional ones as null.
@@ -80,6 +85,8 @@ class Frame:
         SchemaError
             A required column is absent or a column has another type.
         """
+        if frame.schema == self._empty.schema and frame.columns == self._empty.columns:
+            return frame
         absent = [c.name for c in self.columns if c.required and c.name not in frame.columns]
         if absent:
             message = f"{self.name} lacks the columns {', '.join(absent)}"

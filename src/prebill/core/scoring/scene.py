@@ -31,6 +31,7 @@ from prebill.core.scoring.models.error_risk import TAIL
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms, recent_of, repeat_share_of
 from prebill.core.scoring.profiles import Everybody, Profiles, profiles_of
+from prebill.core.scoring.windows import collected
 
 #: Invoice features by name → meaning.
 FEATURES: Final[dict[str, str]] = {
@@ -133,13 +134,13 @@ def scene_from(
         line_mix.features(rows, own.lines, profiles.previous),
         twins.features(rows, own.lines, profiles.twins),
     )
-    for part in parts:
-        rows = rows.join(part, on="invoice_id", how="left", maintain_order="left")
-    rows = rows.join(profiles.repeats, on="previous_id", how="left", maintain_order="left")
     usage = usage_shape.features(rows, profiles.usage)
     meters = billed_usage.meters(_past(facts), usage) if norms is None else norms.meters
-    for part in (billed_usage.features(facts, usage, meters), _largest(usage)):
-        rows = rows.join(part, on="invoice_id", how="left", maintain_order="left")
+    plan = rows.lazy()
+    for part in (*parts, billed_usage.features(facts, usage, meters), _largest(usage)):
+        plan = plan.join(part.lazy(), on="invoice_id", how="left", maintain_order="left")
+    before = profiles.repeats.lazy()
+    rows = collected(plan.join(before, on="previous_id", how="left", maintain_order="left"))
     if norms is None:
         repeats = repeat_share_of(_past(rows))
         norms = Norms(constancy, shares, repeats, recent_of(_past(levels)), moves, meters)

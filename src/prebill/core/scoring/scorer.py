@@ -136,10 +136,17 @@ def _tails(scene: Scene, answers: dict[str, Judged]) -> pl.DataFrame:
     """One row an invoice: ``invoice_id, is_draft`` and a column a detector."""
     tails = scene.rows.select("invoice_id", "is_draft")
     for name, answer in answers.items():
-        tails = tails.join(
-            answer.tails.rename({"tail": name}), on="invoice_id", how="left", maintain_order="left"
-        )
+        tails = _with_tail(tails, answer.tails.rename({"tail": name}))
     return tails
+
+
+def _with_tail(tails: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
+    """Join one detector's tails; most are in the order of the rows, so that nothing is sought."""
+    if own.is_empty():
+        return tails.hstack([own.to_series(1).extend_constant(None, tails.height)])
+    if own["invoice_id"].equals(tails["invoice_id"]):
+        return tails.hstack([own.to_series(1)])
+    return tails.join(own, on="invoice_id", how="left", maintain_order="left")
 
 
 def _decisions(
@@ -163,6 +170,8 @@ def _decisions(
 
 def _judge(detector: Detector, scene: Scene) -> Judged:
     """Ask one detector; what it raises becomes a finding on every draft, never a silent pass."""
+    if detector.reads_usage and scene.usage.is_empty():
+        return Judged()
     try:
         return detector.judge(scene)
     except Exception as error:

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from prebill.core.scoring.windows import floats
+
 Values = npt.NDArray[np.float64]
 
 #: With fewer past values a tail is not calibrated; the batch itself is then its own yardstick.
@@ -205,7 +207,7 @@ class Yardstick:
                 own = self.samples.get(f"{statistic}@{group}")
                 if own is not None:
                     share[groups == group] = own.survival(values[groups == group])
-        return pl.Series(statistic, 1.0 - share).fill_nan(None)
+        return pl.Series(statistic, 1.0 - share, nan_to_null=True)
 
     def rarity(
         self,
@@ -220,8 +222,8 @@ class Yardstick:
         sample = self._sample(statistic, values)
         if sample is None:
             few = np.where(values > 0, np.nan if stated is None else stated, np.nan)
-            return pl.Series(statistic, few).fill_nan(None)
-        return pl.Series(statistic, sample.rarity(values, spread)).fill_nan(None)
+            return pl.Series(statistic, few, nan_to_null=True)
+        return pl.Series(statistic, sample.rarity(values, spread), nan_to_null=True)
 
     def _sample(self, statistic: str, values: Values) -> Sample | None:
         """The past; else the batch itself; None: too few values in either."""
@@ -288,14 +290,15 @@ class Learning:
 
 def surprise_of(tail: pl.Series) -> pl.Series:
     """How surprising a tail is: -log10 of its survival; adds up over independent judges."""
-    return -(1.0 - tail).clip(RAREST, 1.0).log10()
+    surprise = -np.log10(np.clip(1.0 - floats(tail), RAREST, 1.0))
+    return pl.Series(tail.name, surprise, nan_to_null=True)
 
 
 def _values(frame: pl.DataFrame, statistic: str) -> Values:
     """A column as floats of ``DECIMALS`` decimals, NaN for null."""
-    values = frame[statistic].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    return np.round(values, DECIMALS)
+    return np.round(floats(frame[statistic]), DECIMALS)
 
 
 def _groups(frame: pl.DataFrame, within: str) -> npt.NDArray[np.int64]:
-    return frame[within].cast(pl.Int64).fill_null(-1).to_numpy()
+    group = frame[within].cast(pl.Int64)
+    return (group.fill_null(-1) if group.null_count() else group).to_numpy()

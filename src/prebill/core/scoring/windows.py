@@ -6,13 +6,14 @@ their rows. Values of the key's own day are never in them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 Matrix = npt.NDArray[np.float64]
+Rows = TypeVar("Rows", pl.DataFrame, pl.LazyFrame)
 
 #: Own invoices that "ordinary" is made of.
 LAST: Final = 8
@@ -88,13 +89,26 @@ def latest_values(
     place = np.where(is_there, wanted, 0)
     matrices = {}
     for name in columns:
-        values = ordered[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        values = floats(ordered[name])
         taken = values[place] if len(values) else np.full(place.shape, np.nan)
         matrices[name] = np.where(is_there, taken, np.nan)
     return Latest(matrices, is_there.sum(axis=1))
 
 
-def join_earlier(rows: pl.DataFrame, known: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+def floats(values: pl.Series) -> Matrix:
+    """A column as floats, NaN for null."""
+    return values.cast(pl.Float64).to_numpy()
+
+
+def collected(plan: pl.LazyFrame) -> pl.DataFrame:
+    """Run a plan as it stands, in one go.
+
+    A frame operation of its own costs a row three times as much, the optimizer more than it saves.
+    """
+    return plan.collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
+
+
+def join_earlier(rows: Rows, known: Rows, by: list[str]) -> Rows:
     """Join each row with the latest known one of its group dated strictly before its day.
 
     Parameters
@@ -166,7 +180,7 @@ def trailing(
         With fewer values the answer is NaN.
     """
     days_of_rows = frame["issued_on"].cast(pl.Int32).to_numpy()
-    values = frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    values = floats(frame[column])
     is_known = ~np.isnan(values)
     order = np.argsort(days_of_rows[is_known], kind="stable")
     sorted_days, sorted_values = days_of_rows[is_known][order], values[is_known][order]

@@ -44,7 +44,7 @@ class Scene:
     @property
     def drafts(self) -> pl.DataFrame:
         """Rows to judge."""
-        return self.rows.filter("is_draft")
+        return drafts_of(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,20 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """A registered judge. ``needs`` names what it can't work without, for the reader."""
+    """A registered judge. ``needs`` names what it can't work without, for the reader.
+
+    One that ``reads_usage`` alone is not asked where no usage is known.
+    """
 
     name: str
     needs: str
     judge: Callable[[Scene], Judged]
+    reads_usage: bool = False
+
+
+def drafts_of(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows of drafts; the frame itself where it has no other."""
+    return frame if frame["is_draft"].all() else frame.filter("is_draft")
 
 
 def tails_of(rows: pl.DataFrame, tail: pl.Series) -> pl.DataFrame:

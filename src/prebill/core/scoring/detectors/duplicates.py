@@ -9,6 +9,7 @@ from prebill.core.scoring.detectors.base import (
     Detector,
     Judged,
     Scene,
+    drafts_of,
     findings_of,
     tails_of,
 )
@@ -26,7 +27,7 @@ def judge(scene: Scene) -> Judged:
         line_tail=scene.tails.rarity(scene.rows, "duplicate_share"),
     )
     tail = frame.select(tail=pl.max_horizontal("twin_tail", "line_tail"))["tail"]
-    drafts = frame.filter("is_draft")
+    drafts = drafts_of(frame)
     return Judged(tails_of(frame, tail), pl.concat([_twins(drafts), _lines(scene, drafts)]))
 
 

@@ -13,6 +13,7 @@ from prebill.core.scoring.detectors.base import (
     Detector,
     Judged,
     Scene,
+    drafts_of,
     findings_of,
     line_list,
     tails_of,
@@ -46,7 +47,7 @@ def judge(scene: Scene) -> Judged:
     ]
     frame = rows.with_columns(*rarities)
     tail = frame.select(tail=pl.max_horizontal(f"{name}_tail" for name in STATISTICS))["tail"]
-    drafts = frame.filter("is_draft")
+    drafts = drafts_of(frame)
     parts = [_line_findings(scene, drafts, *reason) for reason in _LINE_REASONS]
     parts += [_currency(drafts), _sums(drafts)]
     return Judged(tails_of(frame, tail), pl.concat(parts))

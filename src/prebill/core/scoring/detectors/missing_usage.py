@@ -79,4 +79,6 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-MISSING_USAGE: Final = Detector("missing_usage", "usage events of earlier periods", judge)
+MISSING_USAGE: Final = Detector(
+    "missing_usage", "usage events of earlier periods", judge, reads_usage=True
+)

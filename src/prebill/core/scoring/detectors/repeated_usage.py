@@ -60,4 +60,4 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-REPEATED_USAGE: Final = Detector("repeated_usage", "usage events", judge)
+REPEATED_USAGE: Final = Detector("repeated_usage", "usage events", judge, reads_usage=True)

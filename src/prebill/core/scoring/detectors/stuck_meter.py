@@ -65,4 +65,6 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-STUCK_METER: Final = Detector("stuck_meter", "usage events of an earlier period", judge)
+STUCK_METER: Final = Detector(
+    "stuck_meter", "usage events of an earlier period", judge, reads_usage=True
+)

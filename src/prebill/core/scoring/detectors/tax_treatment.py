@@ -9,6 +9,7 @@ from prebill.core.scoring.detectors.base import (
     Detector,
     Judged,
     Scene,
+    drafts_of,
     findings_of,
     line_list,
     tails_of,
@@ -25,7 +26,7 @@ def judge(scene: Scene) -> Judged:
         code_tail=scene.tails.rarity(scene.rows, "tax_code"),
     )
     tail = frame.select(tail=pl.max_horizontal("share_tail", "code_tail"))["tail"]
-    drafts = frame.filter("is_draft")
+    drafts = drafts_of(frame)
     return Judged(tails_of(frame, tail), pl.concat([_shares(drafts), _codes(scene, drafts)]))
 
 

@@ -72,4 +72,6 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-UNIT_ERROR: Final = Detector("unit_error", "usage events of an earlier period", judge)
+UNIT_ERROR: Final = Detector(
+    "unit_error", "usage events of an earlier period", judge, reads_usage=True
+)

@@ -11,7 +11,7 @@ import polars as pl
 
 from prebill.core.money import minor_factor
 from prebill.core.scoring.frames import Books
-from prebill.core.scoring.windows import join_earlier
+from prebill.core.scoring.windows import collected, join_earlier
 
 #: A rate read from a rounded amount is only as exact as the rounding of that amount.
 ROUNDING_MINOR: Final = 0.51
@@ -59,7 +59,7 @@ def line_facts(books: Books) -> pl.DataFrame:
     price_minor = pl.col("unit_price").cast(pl.Float64) * minor_factor(pl.col("currency")).cast(
         pl.Float64
     )
-    facts = books.lines.join(heads, on="invoice_id").select(
+    facts = (books.lines.lazy().join(heads.lazy(), on="invoice_id")).select(
         "invoice_id",
         "line_id",
         "product",
@@ -78,10 +78,11 @@ def line_facts(books: Books) -> pl.DataFrame:
     )
     exact = pl.col("list_rate").is_not_null()
     loose = ROUNDING_MINOR / pl.max_horizontal(pl.col("amount").abs(), pl.lit(1.0))
-    return facts.with_columns(
+    plan = facts.with_columns(
         rate_key=pl.col("rate").round_sig_figs(6),
         rate_tolerance=pl.when(exact).then(RATE_TOLERANCE).otherwise(loose + RATE_TOLERANCE),
     )
+    return collected(plan)
 
 
 def rates(facts: pl.DataFrame) -> pl.DataFrame:
@@ -201,9 +202,11 @@ def against_past(
         ``lines`` with the columns of ``profile``, ``usual_rate`` (latest of anybody) and
         ``is_seen`` (somebody else had this rate before, or has it in the same batch).
     """
-    wanted = lines.join(profile, on=["series", "product", "issued_on"], how="left")
-    wanted = join_earlier(wanted, rates, ["product"])
-    return wanted.join(seen, on=["product", "rate_key"], how="left").select(
+    wanted = lines.lazy().join(profile.lazy(), on=["series", "product", "issued_on"], how="left")
+    wanted = join_earlier(wanted, rates.lazy(), ["product"])
+    if lines.height < seen.height // 100:  # a look through the rates is faster than a hash of them
+        seen = seen.filter(pl.col("rate_key").is_in(lines["rate_key"].implode()))
+    plan = wanted.join(seen.lazy(), on=["product", "rate_key"], how="left").select(
         *lines.columns,
         "own_rate",
         "own_quantity",
@@ -219,6 +222,7 @@ def against_past(
         .otherwise(pl.col("first_on") <= pl.col("issued_on"))
         .fill_null(value=False),
     )
+    return collected(plan)
 
 
 def constancy(lines: pl.DataFrame) -> pl.DataFrame:
@@ -265,7 +269,8 @@ def line_features(lines: pl.DataFrame, constancy: pl.DataFrame) -> pl.DataFrame:
         ``off_tax_code``: minor units, signed (> 0 over-billed), 0 on an ordinary line, null where
         there is nothing to compare with.
     """
-    judged = lines.join(constancy, on="product", how="left").with_columns(
+    known = lines.lazy().join(constancy.lazy(), on="product", how="left")
+    judged = known.with_columns(
         pl.col("changing", "discount_changing").fill_null(0.125),
         expected_rate=pl.coalesce("own_rate", "usual_rate"),
     )
@@ -277,7 +282,7 @@ def line_features(lines: pl.DataFrame, constancy: pl.DataFrame) -> pl.DataFrame:
     list_amount = pl.col("list_rate") * pl.col("quantity")
     off_discount = pl.col("amount") - list_amount * (1 - pl.col("own_discount"))
     changed_code = _has_other_code().fill_null(value=False)
-    return judged.with_columns(
+    plan = judged.with_columns(
         off_unseen=pl.when(pl.col("expected_rate").is_not_null() & has_rate).then(
             pl.when(is_unseen).then(off_expected).otherwise(0.0)
         ),
@@ -291,6 +296,7 @@ def line_features(lines: pl.DataFrame, constancy: pl.DataFrame) -> pl.DataFrame:
             pl.when(changed_code).then(pl.col("amount")).otherwise(0.0)
         ),
     )
+    return collected(plan)
 
 
 def line_shares(lines: pl.DataFrame) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.frames import Books
-from prebill.core.scoring.windows import join_earlier
+from prebill.core.scoring.windows import collected, join_earlier
 
 #: Feature → what it means.
 FEATURES: Final[dict[str, str]] = {
@@ -67,8 +67,9 @@ def features(keys: pl.DataFrame, lines: pl.DataFrame, profile: pl.DataFrame) -> 
         ``invoice_id, previous_id`` and the columns of ``FEATURES``; null without lines, or without
         an earlier invoice that has lines.
     """
-    own = keys.select("invoice_id").join(_money(lines), on="invoice_id")
-    before = profile.filter(pl.col("product").is_not_null())
+    asked = keys.select("invoice_id")
+    own = collected(asked.lazy().join(_money(lines).lazy(), on="invoice_id")).lazy()
+    before = profile.filter(pl.col("product").is_not_null()).lazy()
     sized = own.group_by("invoice_id", "product", size=_size()).agg(pl.col("money").sum())
     again = before.select("invoice_id", "product", size=_size(), is_repeat=pl.lit(value=True))
     known = before.select("invoice_id", "product", is_known=pl.lit(value=True))
@@ -99,12 +100,12 @@ def features(keys: pl.DataFrame, lines: pl.DataFrame, profile: pl.DataFrame) -> 
     )
     was = before.group_by("invoice_id").agg(was=pl.col("money").sum())
     has_past = pl.col("was").is_not_null()
-    previous = profile.select("invoice_id", "previous_id").unique("invoice_id")
-    joined = keys.select("invoice_id").join(previous, on="invoice_id", how="left")
+    previous = profile.lazy().select("invoice_id", "previous_id").unique("invoice_id")
+    joined = asked.lazy().join(previous, on="invoice_id", how="left")
     for part in (now, doubled, gone, was):
         joined = joined.join(part, on="invoice_id", how="left")
     has_lines = pl.col("money").is_not_null()
-    return joined.select(
+    plan = joined.select(
         "invoice_id",
         "previous_id",
         new_share=pl.when(has_past).then("new_share"),
@@ -118,6 +119,7 @@ def features(keys: pl.DataFrame, lines: pl.DataFrame, profile: pl.DataFrame) -> 
         repeat_lines=pl.when(has_past).then("repeat_lines"),
         line_count="line_count",
     )
+    return collected(plan)
 
 
 def _size() -> pl.Expr:

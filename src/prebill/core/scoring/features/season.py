@@ -14,7 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prebill.core.scoring.windows import LAST, PORTFOLIO_DAYS, Matrix, row_median, trailing_median
+from prebill.core.scoring.windows import (
+    LAST,
+    PORTFOLIO_DAYS,
+    Matrix,
+    floats,
+    row_median,
+    trailing_median,
+)
 
 Places = npt.NDArray[np.int64]
 
@@ -101,7 +108,7 @@ class History:
         return np.where(has_center, self.values(name, places) - row_median(earlier), np.nan)
 
     def _measure(self, name: str) -> Matrix:
-        return self.rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        return floats(self.rows[name])
 
     def _checked(self, places: Places, numbers: Places) -> Places:
         inside = np.clip(places, 0, None)
@@ -233,7 +240,7 @@ def _days(dates: pl.Series) -> Places:
 
 
 def _column(frame: pl.DataFrame, name: str) -> Matrix:
-    return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return floats(frame[name])
 
 
 def _or_nan(values: Matrix | Places, places: Places) -> Matrix:

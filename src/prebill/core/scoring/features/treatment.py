@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.scoring.windows import join_earlier, latest_values, row_median
+from prebill.core.scoring.windows import Rows, collected, join_earlier, latest_values, row_median
 
 #: Own invoices that outvote the country's usual tax share.
 OWN_TAX_INVOICES: Final = 3
@@ -97,7 +97,7 @@ def profile(invoices: pl.DataFrame, keys: pl.DataFrame) -> Own:
         by="by",
     )
     tax_shares = wanted.with_columns(
-        own_share=pl.Series("own", row_median(own["share"])).fill_nan(None),
+        own_share=pl.Series("own", row_median(own["share"]), nan_to_null=True),
         own_count=pl.Series("count", own.count),
     )
     latest = past.group_by("customer_id", "issued_on").agg(last_currency=pl.col("currency").last())
@@ -136,8 +136,8 @@ def features(
         country), ``usual_currency``, ``sums_off_minor``.
     """
     sums = by_invoice.select("invoice_id", "line_amount", "line_tax")
-    frame = _placed(rows, customers).join(sums, on="invoice_id", how="left")
-    frame = _with_tax(frame, own.tax_shares, everybody.tax_shares)
+    frame = _placed(rows.lazy(), customers.lazy()).join(sums.lazy(), on="invoice_id", how="left")
+    frame = _with_tax(frame, own.tax_shares.lazy(), everybody.tax_shares.lazy())
     frame = _with_currency(frame, own, everybody)
     subtotal, tax = pl.col("subtotal_minor"), pl.col("tax_minor")
     total = pl.col("total_minor").cast(pl.Float64)
@@ -151,7 +151,7 @@ def features(
     )
     # One minor unit a line is rounding, not an error of the sums.
     tolerated = pl.when(sums_off > 2 + total.abs() * 1e-4).then(sums_off).otherwise(0.0)
-    return frame.select(
+    plan = frame.select(
         "invoice_id",
         "tax_share",
         "currency_off",
@@ -163,9 +163,10 @@ def features(
         ),
         sums_off_minor=pl.when(sums_off.is_not_null()).then(tolerated),
     )
+    return collected(plan)
 
 
-def _with_tax(frame: pl.DataFrame, own: pl.DataFrame, usual: pl.DataFrame) -> pl.DataFrame:
+def _with_tax(frame: pl.LazyFrame, own: pl.LazyFrame, usual: pl.LazyFrame) -> pl.LazyFrame:
     """The tax share against the customer's own ordinary one, else that of its country's alike."""
     judged = frame.with_columns(share=pl.when(HAS_TAX).then(_SHARE)).join(
         own, on=["customer_id", "entity", "issued_on"], how="left"
@@ -190,14 +191,14 @@ def _with_tax(frame: pl.DataFrame, own: pl.DataFrame, usual: pl.DataFrame) -> pl
     )
 
 
-def _with_currency(frame: pl.DataFrame, own: Own, everybody: Everybody) -> pl.DataFrame:
+def _with_currency(frame: pl.LazyFrame, own: Own, everybody: Everybody) -> pl.LazyFrame:
     """Whether the customer, or a new customer's country, never had this currency."""
     here = ["entity", "country"]
     judged = (
-        frame.join(own.currencies, on=["customer_id", "currency"], how="left")
-        .join(own.last, on=["customer_id", "issued_on"], how="left")
-        .join(everybody.currencies, on=[*here, "currency"], how="left", nulls_equal=True)
-        .join(everybody.since, on=here, how="left", nulls_equal=True)
+        frame.join(own.currencies.lazy(), on=["customer_id", "currency"], how="left")
+        .join(own.last.lazy(), on=["customer_id", "issued_on"], how="left")
+        .join(everybody.currencies.lazy(), on=[*here, "currency"], how="left", nulls_equal=True)
+        .join(everybody.since.lazy(), on=here, how="left", nulls_equal=True)
     )
     day = pl.col("issued_on")
     is_own = pl.col("last_currency").is_not_null()
@@ -217,11 +218,11 @@ def _taxed(invoices: pl.DataFrame) -> pl.DataFrame:
     return invoices.filter(HAS_TAX).with_columns(share=_SHARE.round(3))
 
 
-def _with_entity(invoices: pl.DataFrame) -> pl.DataFrame:
+def _with_entity(invoices: Rows) -> Rows:
     return invoices.with_columns(entity=pl.col("legal_entity").fill_null(""))
 
 
-def _placed(invoices: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
+def _placed(invoices: Rows, customers: Rows) -> Rows:
     """Invoices with country, and ``place``: entity, country, region, business with a tax id."""
     is_business = pl.col("tax_id").is_not_null() | pl.col("is_business").fill_null(value=False)
     where = customers.select(

@@ -5,6 +5,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.frames import DAY, Books
+from prebill.core.scoring.windows import collected
 
 #: A twin issued within so many days is a duplicate; further apart it is a recurring amount.
 TWIN_DAYS: Final = 20
@@ -63,9 +64,14 @@ def features(rows: pl.DataFrame, lines: pl.DataFrame, profile: pl.DataFrame) -> 
     age = pl.col("issued_on") - pl.col("twin_on")
     is_near = age.is_between(0 * DAY, TWIN_DAYS * DAY)
     is_same_period = pl.col("period_start_on").is_not_null() & (age >= 0 * DAY)
-    pairs = rows.join(profile, on=KEY, nulls_equal=True).filter(
-        pl.col("invoice_id") != pl.col("twin_id"), is_near | is_same_period
+    own = rows.lazy().select("invoice_id", "issued_on", *KEY)
+    pairs = collected(
+        own.join(profile.lazy(), on=KEY, nulls_equal=True).filter(
+            pl.col("invoice_id") != pl.col("twin_id"), is_near | is_same_period
+        )
     )
+    if pairs.is_empty():
+        return rows.select("invoice_id", twin_id=pl.lit(None, pl.String), twin=pl.lit(0.0))
     equal = pairs.join(_content(lines, pairs), on="invoice_id", how="left").filter(
         pl.col("content").eq_missing(pl.col("twin_content"))
     )

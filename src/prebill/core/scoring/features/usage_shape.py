@@ -146,7 +146,7 @@ def features(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
     usual = {f"usual_{name}": row_median(earlier[name]) for name in _STATS}
     frame = judged.with_columns(
         pl.Series("earlier", earlier.count.astype(np.float64)),
-        *[pl.Series(name, values).fill_nan(None) for name, values in usual.items()],
+        *[pl.Series(name, values, nan_to_null=True) for name, values in usual.items()],
     )
     against = frame.with_columns(
         repeated=pl.col("repeat") - pl.col("usual_repeat").fill_null(0.0),

@@ -15,6 +15,7 @@ from prebill.core.scoring.frames import Books
 from prebill.core.scoring.windows import (
     PORTFOLIO_ROWS,
     Matrix,
+    floats,
     latest_values,
     middle_mean,
     row_deviation,
@@ -228,7 +229,7 @@ def features(
         for name in MEASURES
     ]
     frame = pl.concat([frame, *parts], how="horizontal")
-    share = (frame["share"] - frame["share_center"]).fill_null(float("nan")).to_numpy()
+    share = floats(frame["share"]) - floats(frame["share_center"])
     share = share - seasons.part_of("share", share, deviations["share"])
     return frame.select(
         "invoice_id",
@@ -236,7 +237,7 @@ def features(
         *[pl.col(name).fill_nan(None) for name in FEATURES if name in frame.columns],
         total_peers=_peers(frame, recent),
         gap_ratio=(pl.col("gap") - pl.col("gap_center").log1p()).fill_nan(None),
-        largest_share=pl.Series(share).fill_nan(None),
+        largest_share=pl.Series(share, nan_to_null=True),
         total_center=pl.col("total_center").fill_nan(None),
         portfolio_move=pl.Series(moves["total"]),
     )
@@ -245,7 +246,7 @@ def features(
 def _deviation(frame: pl.DataFrame, pool: pl.DataFrame, name: str) -> Matrix:
     """Own robust deviation, pulled to the portfolio's typical one."""
     known = frame["known"].to_numpy()
-    own = frame[f"{name}_deviation"].fill_null(float("nan")).to_numpy()
+    own = floats(frame[f"{name}_deviation"])
     usual = trailing_median(pool, f"{name}_own")[pool.height - frame.height :]
     typical = np.maximum(np.nan_to_num(usual, nan=0.3), LEAST_DEVIATION)
     weight = np.where(known >= 3, known, 0.0)
@@ -260,7 +261,7 @@ def _against_own(
 ) -> pl.DataFrame:
     """Ratio, z, step and range of one measure, season and own trend taken off."""
     value, last, low, high, raw, trend = (
-        frame[column].fill_null(float("nan")).to_numpy()
+        floats(frame[column])
         for column in (name, *(f"{name}_{end}" for end in ("last", "low", "high", "raw", "trend")))
     )
     ratio = raw - move
@@ -313,7 +314,7 @@ def _peers(frame: pl.DataFrame, recent: pl.DataFrame | None) -> pl.Series:
         typical = np.full(total.shape, center)
         spread = np.full(total.shape, middle_mean(np.abs(known - center)))
     distances = (total - typical) / np.maximum(spread, LEAST_DEVIATION)
-    return pl.Series("total_peers", distances).fill_nan(None)
+    return pl.Series("total_peers", distances, nan_to_null=True)
 
 
 def _signed_log(value: pl.Expr) -> pl.Expr:
