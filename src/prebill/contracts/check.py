@@ -1,7 +1,7 @@
 """Compile a contract into named polars expressions and check frames by them, all rows at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
@@ -12,6 +12,7 @@ from prebill.contracts.rows import ROW_CHECKS
 from prebill.contracts.values import VALUE_CHECKS
 from prebill.core.errors import ContractError, InputError
 from prebill.core.schemas import Frame
+from prebill.core.schemas.frame import collected
 
 #: One row per broken rule: position of the row in the frame that was checked, and what it held.
 REJECTED: Final = pl.Schema(
@@ -45,12 +46,29 @@ class NamedCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class _Plan:
+    """What frames of one schema are put through: text, then typed columns and flags of the rules.
+
+    ``flags``: names of the columns that say which rows break a rule.
+    """
+
+    text: list[pl.Expr]
+    typed: list[pl.Expr]
+    on_typed: list[pl.Expr]
+    flags: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """A contract ready to check frames."""
 
     contract: DataContract
     frame: Frame
     checks: tuple[NamedCheck, ...]
+    #: By columns and types of the frame: requests look alike, and a plan costs more than a row.
+    _plans: dict[tuple[tuple[str, pl.DataType], ...], _Plan] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def check(self, given: pl.DataFrame) -> Checked:
         """Check every row of a frame of text (or of columns that have their type already).
@@ -62,27 +80,43 @@ class Compiled:
         InputError
             A required column is absent or holds nested values.
         """
-        text = self._text(given)
-        casts = {column.name: cast_column(text, column) for column in self.frame.columns}
-        typed = text.select(cast.typed.alias(name) for name, cast in casts.items())
+        key = tuple(given.schema.items())
+        if key not in self._plans:
+            self._plans[key] = self._plan(given)
+        plan = self._plans[key]
+        text = given.select(plan.text)
+        every = text.lazy().select(plan.typed).with_columns(plan.on_typed)
+        checked = collected(every)
+        typed = checked.select(self.frame.names).with_row_index("row")
+        typed = typed.with_columns(pl.col("row").cast(pl.Int64))
+        if not checked.select(pl.any_horizontal(plan.flags).any()).item():
+            return Checked(typed, pl.DataFrame(schema=REJECTED))
+        failing = [name for name in plan.flags if checked[name].any()]
+        is_good = checked.select(~pl.any_horizontal(failing)).to_series()
+        found = [_rejected(text, checked[name]) for name in failing]
+        return Checked(typed.filter(is_good), pl.concat(found).sort("row", maintain_order=True))
+
+    def _plan(self, given: pl.DataFrame) -> _Plan:
+        columns = self.frame.columns
+        to_text = self._text(given)
+        text = given.clear().select(to_text)
+        casts = {column.name: cast_column(text, column) for column in columns}
         on_text = [NamedCheck(name, cast.rule, cast.fails) for name, cast in casts.items()]
         required = [
             NamedCheck(column.name, "required", pl.col(column.name).is_null())
-            for column in self.frame.columns
+            for column in columns
             if column.required
         ]
-        flags = pl.concat(
-            [_flags(text, [*required, *on_text]), _flags(typed, self.checks)], how="horizontal"
+        first = [*required, *on_text]
+        typed = [cast.typed.alias(name) for name, cast in casts.items()]
+        return _Plan(
+            to_text,
+            [*typed, *_flags(first)],
+            _flags(self.checks),
+            [check.name for check in (*first, *self.checks)],
         )
-        failing = [flag.name for flag in flags if flag.any()]
-        typed = typed.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
-        if not failing:
-            return Checked(typed, pl.DataFrame(schema=REJECTED))
-        is_good = flags.select(~pl.any_horizontal(failing)).to_series()
-        found = [_rejected(text, flags[name]) for name in failing]
-        return Checked(typed.filter(is_good), pl.concat(found).sort("row", maintain_order=True))
 
-    def _text(self, given: pl.DataFrame) -> pl.DataFrame:
+    def _text(self, given: pl.DataFrame) -> list[pl.Expr]:
         absent = [c.name for c in self.frame.columns if c.name not in given.columns]
         missing = [c.name for c in self.frame.columns if c.required and c.name in absent]
         if missing:
@@ -91,13 +125,12 @@ class Compiled:
                 f"{', '.join(missing)}: add them and import the file again"
             )
             raise InputError(message, contract=self.contract.name, columns=missing)
-        nulls = [pl.lit(None, dtype=pl.Null()).alias(name) for name in absent]
-        return given.with_columns(nulls).select(
+        return [
             as_text(given, column).alias(column.name)
             if column.name not in absent
-            else pl.col(column.name).cast(column.dtype)
+            else pl.lit(None, dtype=column.dtype).alias(column.name)
             for column in self.frame.columns
-        )
+        ]
 
 
 def compile_contract(contract: DataContract) -> Compiled:
@@ -133,10 +166,8 @@ def _sample(frame: Frame) -> pl.DataFrame:
     return pl.DataFrame({column.name: [None] for column in frame.columns}).cast(pl.String)
 
 
-def _flags(frame: pl.DataFrame, checks: Sequence[NamedCheck]) -> pl.DataFrame:
-    if not checks:
-        return pl.DataFrame(height=frame.height)
-    return frame.select(check.fails.fill_null(value=False).alias(check.name) for check in checks)
+def _flags(checks: Sequence[NamedCheck]) -> list[pl.Expr]:
+    return [check.fails.fill_null(value=False).alias(check.name) for check in checks]
 
 
 def _rejected(text: pl.DataFrame, flag: pl.Series) -> pl.DataFrame:

@@ -21,7 +21,6 @@ from prebill.core.scoring.features import (
     quantity,
     treatment,
     twins,
-    usage_shape,
     variance,
 )
 from prebill.core.scoring.features.payment_history import receivables
@@ -274,7 +273,7 @@ def _profiles(prepared: Prepared, books: Books, everybody: Everybody) -> Profile
             prepared.currencies.drop("until_on"),
         ),
         twins=pl.concat([prepared.twins, twins.profile(books)]),
-        usage=usage_shape.profile(USAGE_DAYS.empty(), rows, rows),
+        usage=pl.DataFrame(),
         everybody=everybody,
     )
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import polars as pl
 
+from prebill.core.schemas.frame import collected
 from prebill.core.scoring.agreed import agreed_changes, as_agreed, ended, less_agreed, unchanged
 from prebill.core.scoring.announced import as_announced
 from prebill.core.scoring.detectors import DETECTORS, Scene
@@ -31,7 +32,6 @@ from prebill.core.scoring.models.error_risk import TAIL
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms, recent_of, repeat_share_of
 from prebill.core.scoring.profiles import Everybody, Profiles, profiles_of
-from prebill.core.scoring.windows import collected
 
 #: Invoice features by name → meaning.
 FEATURES: Final[dict[str, str]] = {

@@ -6,13 +6,15 @@ their rows. Values of the key's own day are never in them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from functools import cached_property
+from typing import Final, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 Matrix = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 Rows = TypeVar("Rows", pl.DataFrame, pl.LazyFrame)
 
 #: Own invoices that "ordinary" is made of.
@@ -22,6 +24,9 @@ MAD_TO_DEVIATION: Final = 1.4826
 #: A trailing median of fewer rows than this says nothing about the portfolio.
 PORTFOLIO_ROWS: Final = 20
 PORTFOLIO_DAYS: Final = 28
+#: Days that fit below the number of a series in one integer.
+DAY_BITS: Final = 22
+NOWHERE: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,81 @@ class Latest:
         return self.columns[name]
 
 
+@dataclass(frozen=True)
+class Ordered:
+    """Rows in the order of series and day, and where in them those of another day are.
+
+    ``rows``: the series (column ``by``), ``issued_on`` and values; places are positions in it, -1
+    for none.
+    """
+
+    rows: pl.DataFrame
+    by: str = "series"
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, by: str = "series") -> Self:
+        """Put rows in order; those of a series and day keep theirs."""
+        return cls(rows.sort(by, "issued_on", maintain_order=True), by)
+
+    @cached_property
+    def numbers(self) -> Places:
+        """The number of each row's series."""
+        names = self.rows[self.by]
+        if not len(names) or names[0] == names[-1]:
+            return np.zeros(len(names), dtype=np.int64)
+        return names.rle_id().to_numpy().astype(np.int64)
+
+    @cached_property
+    def days(self) -> Places:
+        """The day of each row as a number."""
+        return day_numbers(self.rows["issued_on"])
+
+    @cached_property
+    def order(self) -> Places:
+        """Rises with series and day."""
+        return (self.numbers << DAY_BITS) + self.days
+
+    def before(self, keys: pl.DataFrame) -> Places:
+        """The latest row of each key (the series, ``as_of_on``) before its day."""
+        number = self._numbers_of(keys[self.by])
+        wanted = (number << DAY_BITS) + day_numbers(keys["as_of_on"])
+        place = np.searchsorted(self.order, wanted) - 1
+        is_own = (place >= 0) & (number >= 0)
+        if len(self.numbers):
+            is_own &= self.numbers[np.clip(place, 0, None)] == number
+        return np.where(is_own, place, NOWHERE)
+
+    def earlier(self, places: Places, count: int) -> Places:
+        """Places of the ``count`` rows before each place, newest first: (places, count)."""
+        wanted = places[:, None] - 1 - np.arange(count)[None, :]
+        inside = np.clip(wanted, 0, None)
+        is_there = (wanted >= 0) & (places >= 0)[:, None]
+        if len(self.numbers):
+            is_there &= self.numbers[inside] == self.numbers[np.clip(places, 0, None)][:, None]
+        return np.where(is_there, wanted, NOWHERE)
+
+    def up_to(self, places: Places, count: int) -> Places:
+        """Each place and those of the rows before it, newest first: (places, count)."""
+        return np.concatenate([places[:, None], self.earlier(places, count - 1)], axis=1)
+
+    def values(self, name: str, places: Places) -> Matrix:
+        """A column at some places; NaN nowhere."""
+        if not self.rows.height:
+            return np.full(places.shape, np.nan)
+        return np.where(places >= 0, floats(self.rows[name])[np.clip(places, 0, None)], np.nan)
+
+    def _numbers_of(self, wanted: pl.Series) -> Places:
+        """The number of each wanted series; ``NOWHERE`` for one that is not there."""
+        firsts = np.flatnonzero(np.diff(self.numbers, prepend=-1))
+        if not len(firsts):
+            return np.full(len(wanted), NOWHERE, dtype=np.int64)
+        names = self.rows[self.by].gather(firsts)
+        found = np.minimum(names.search_sorted(wanted).to_numpy().astype(np.int64), len(names) - 1)
+        return np.where((names.gather(found) == wanted).to_numpy(), found, NOWHERE)
+
+
 def latest_values(
-    history: pl.DataFrame,
+    history: pl.DataFrame | Ordered,
     keys: pl.DataFrame,
     columns: list[str],
     *,
@@ -47,7 +125,7 @@ def latest_values(
 
     Parameters
     ----------
-    history : pl.DataFrame
+    history : pl.DataFrame or Ordered
         ``by``, ``issued_on`` and the numeric ``columns``; ties of a day keep the given order.
     keys : pl.DataFrame
         ``by`` and ``as_of_on``; rows may repeat.
@@ -63,49 +141,20 @@ def latest_values(
     Latest
         Row i belongs to row i of ``keys``; its ``count`` is the number of rows found.
     """
-    ordered = history.sort(by, "issued_on", maintain_order=True).with_row_index("position")
-    ordered = ordered.with_columns(
-        pl.col("position").cast(pl.Int64), start=pl.col("position").min().over(by).cast(pl.Int64)
-    )
-    found = (
-        keys.select(by, "as_of_on")
-        .with_row_index("key")
-        .sort("as_of_on")
-        .join_asof(
-            ordered.select(by, "issued_on", "position", "start").sort("issued_on", "position"),
-            left_on="as_of_on",
-            right_on="issued_on",
-            by=by,
-            strategy="backward",
-            allow_exact_matches=False,
-            check_sortedness=False,
-        )
-        .sort("key")
-    )
-    newest = found["position"].fill_null(-1).to_numpy()
-    start = found["start"].fill_null(0).to_numpy()
-    wanted = newest[:, None] - np.arange(count)[None, :]
-    is_there = (wanted >= start[:, None]) & (newest[:, None] >= 0)
-    place = np.where(is_there, wanted, 0)
-    matrices = {}
-    for name in columns:
-        values = floats(ordered[name])
-        taken = values[place] if len(values) else np.full(place.shape, np.nan)
-        matrices[name] = np.where(is_there, taken, np.nan)
-    return Latest(matrices, is_there.sum(axis=1))
+    ordered = history if isinstance(history, Ordered) else Ordered.of(history, by)
+    places = ordered.up_to(ordered.before(keys), count)
+    matrices = {name: ordered.values(name, places) for name in columns}
+    return Latest(matrices, (places >= 0).sum(axis=1))
+
+
+def day_numbers(dates: pl.Series) -> Places:
+    """Days since 1970."""
+    return dates.cast(pl.Int32).cast(pl.Int64).to_numpy()
 
 
 def floats(values: pl.Series) -> Matrix:
     """A column as floats, NaN for null."""
     return values.cast(pl.Float64).to_numpy()
-
-
-def collected(plan: pl.LazyFrame) -> pl.DataFrame:
-    """Run a plan as it stands, in one go.
-
-    A frame operation of its own costs a row three times as much, the optimizer more than it saves.
-    """
-    return plan.collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
 
 
 def join_earlier(rows: Rows, known: Rows, by: list[str]) -> Rows:
@@ -154,9 +203,11 @@ def row_deviation(values: Matrix, center: Matrix) -> Matrix:
     return MAD_TO_DEVIATION * row_median(np.abs(values - center[:, None]))
 
 
-def trailing_median(frame: pl.DataFrame, column: str, *, least: int = PORTFOLIO_ROWS) -> Matrix:
+def trailing_median(
+    frame: pl.DataFrame, column: str, *, start: int = 0, least: int = PORTFOLIO_ROWS
+) -> Matrix:
     """Median over everybody's rows of the last weeks; see :func:`trailing`."""
-    return trailing(frame, column, _median, least=least)
+    return trailing(frame, column, _median, start=start, least=least)
 
 
 def trailing(
@@ -164,6 +215,7 @@ def trailing(
     column: str,
     statistic: Callable[[Matrix], float],
     *,
+    start: int = 0,
     least: int = PORTFOLIO_ROWS,
 ) -> Matrix:
     """A statistic of a column over everybody's rows of the last ``PORTFOLIO_DAYS``.
@@ -176,20 +228,27 @@ def trailing(
         Numeric; null and NaN do not count.
     statistic : callable
         What is wanted of the values of a window, which ends with the row's own day.
+    start : int
+        The first row that is asked for; those before are values only.
     least : int
         With fewer values the answer is NaN.
+
+    Returns
+    -------
+    Matrix
+        An answer a row from ``start`` on.
     """
     days_of_rows = frame["issued_on"].cast(pl.Int32).to_numpy()
     values = floats(frame[column])
     is_known = ~np.isnan(values)
     order = np.argsort(days_of_rows[is_known], kind="stable")
     sorted_days, sorted_values = days_of_rows[is_known][order], values[is_known][order]
-    unique_days, place = np.unique(days_of_rows, return_inverse=True)
+    unique_days, place = np.unique(days_of_rows[start:], return_inverse=True)
     starts = np.searchsorted(sorted_days, unique_days - PORTFOLIO_DAYS, side="right")
     ends = np.searchsorted(sorted_days, unique_days, side="right")
     found = [  # one round a calendar day, never one an invoice
-        statistic(sorted_values[start:end]) if end - start >= least else np.nan
-        for start, end in zip(starts, ends, strict=True)
+        statistic(sorted_values[first:end]) if end - first >= least else np.nan
+        for first, end in zip(starts, ends, strict=True)
     ]
     return np.array(found, dtype=np.float64)[place]
 

@@ -10,8 +10,9 @@ from typing import Final
 import polars as pl
 
 from prebill.core.money import minor_factor
+from prebill.core.schemas.frame import collected
 from prebill.core.scoring.frames import Books
-from prebill.core.scoring.windows import collected, join_earlier
+from prebill.core.scoring.windows import join_earlier
 
 #: A rate read from a rounded amount is only as exact as the rounding of that amount.
 ROUNDING_MINOR: Final = 0.51

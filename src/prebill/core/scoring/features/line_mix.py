@@ -9,8 +9,9 @@ from typing import Final
 
 import polars as pl
 
+from prebill.core.schemas.frame import collected
 from prebill.core.scoring.frames import Books
-from prebill.core.scoring.windows import collected, join_earlier
+from prebill.core.scoring.windows import join_earlier
 
 #: Feature → what it means.
 FEATURES: Final[dict[str, str]] = {

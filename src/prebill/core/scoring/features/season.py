@@ -11,19 +11,21 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from prebill.core.scoring.windows import (
+    DAY_BITS,
     LAST,
+    NOWHERE,
     PORTFOLIO_DAYS,
     Matrix,
+    Ordered,
+    Places,
+    day_numbers,
     floats,
     row_median,
     trailing_median,
 )
-
-Places = npt.NDArray[np.int64]
 
 YEAR_DAYS: Final = 365
 #: Last year's invoice lies within so many days of the same day.
@@ -35,96 +37,39 @@ NOISE: Final = 2.0
 SURE: Final = 4.0
 #: Squared own deviations for which the customer's past counts as having no season.
 PRIOR_WEIGHT: Final = 4.0
-#: Days that fit below the number of a series in one integer.
-_DAY_BITS: Final = 22
-_NOWHERE: Final = -1
 
 
-@dataclass(frozen=True)
-class History:
-    """Invoices in the order of series and day, and where in it other invoices are.
-
-    ``rows``: ``series, issued_on`` and measures. Places are positions in it, -1 for none.
-    """
-
-    rows: pl.DataFrame
-
-    @classmethod
-    def of(cls, measures: pl.DataFrame) -> "History":
-        """Put invoices in order; those of a series and day keep theirs."""
-        return cls(measures.sort("series", "issued_on", maintain_order=True))
-
-    @cached_property
-    def numbers(self) -> Places:
-        """The number of each row's series."""
-        return self.rows["series"].rle_id().cast(pl.Int64).to_numpy()
-
-    @cached_property
-    def days(self) -> Places:
-        """The day of each row as a number."""
-        return _days(self.rows["issued_on"])
-
-    @cached_property
-    def _order(self) -> Places:
-        return (self.numbers << _DAY_BITS) + self.days
-
-    def before(self, keys: pl.DataFrame) -> Places:
-        """The latest row of each key (``series, as_of_on``) before its day."""
-        names = self.rows.select("series", number=self.numbers).unique("series")
-        found = keys.select("series").join(names, on="series", how="left", maintain_order="left")
-        number = found["number"].fill_null(_NOWHERE).to_numpy()
-        days = _days(keys["as_of_on"])
-        place = np.searchsorted(self._order, (number << _DAY_BITS) + days) - 1
-        return self._checked(place, number)
+class History(Ordered):
+    """Invoices in the order of series and day, and where in it those of other days are."""
 
     def year_ago(self, numbers: Places, days: Places) -> Places:
         """The row of a series that is nearest to the same day of last year."""
-        wanted = (numbers << _DAY_BITS) + days - YEAR_DAYS
-        after = np.searchsorted(self._order, wanted)
+        wanted = (numbers << DAY_BITS) + days - YEAR_DAYS
+        after = np.searchsorted(self.order, wanted)
         places = np.stack([after - 1, after])
-        found = self._order[np.clip(places, 0, max(len(self._order) - 1, 0))]
+        found = self.order[np.clip(places, 0, max(len(self.order) - 1, 0))]
         # Another series is at least a range of days away.
         distance = np.abs(found - wanted)
         nearest = np.where(distance[1] <= distance[0], places[1], places[0])
         is_near = distance.min(axis=0) <= NEAR_DAYS
-        return np.where(is_near & (nearest < len(self._order)), nearest, _NOWHERE)
-
-    def earlier(self, places: Places) -> Places:
-        """Places of the ``LAST`` rows before each place, newest first: (places, LAST)."""
-        wanted = places[:, None] - 1 - np.arange(LAST)[None, :]
-        inside = np.clip(wanted, 0, None)
-        is_there = (wanted >= 0) & (places >= 0)[:, None]
-        is_own = self.numbers[inside] == self.numbers[np.clip(places, 0, None)][:, None]
-        return np.where(is_there & is_own, wanted, _NOWHERE)
-
-    def values(self, name: str, places: Places) -> Matrix:
-        """A measure at some places; NaN nowhere."""
-        return np.where(places >= 0, self._measure(name)[np.clip(places, 0, None)], np.nan)
+        return np.where(is_near & (nearest < len(self.order)), nearest, NOWHERE)
 
     def moves(self, name: str, places: Places) -> Matrix:
         """A measure less its own centre; NaN with fewer than ``LEAST_CENTER`` rows before."""
-        earlier = self.values(name, self.earlier(places))
+        earlier = self.values(name, self.earlier(places, LAST))
         has_center = (~np.isnan(earlier)).sum(axis=1) >= LEAST_CENTER
         return np.where(has_center, self.values(name, places) - row_median(earlier), np.nan)
 
-    def _measure(self, name: str) -> Matrix:
-        return floats(self.rows[name])
 
-    def _checked(self, places: Places, numbers: Places) -> Places:
-        inside = np.clip(places, 0, None)
-        is_own = (places >= 0) & (numbers >= 0)
-        if len(self.numbers):
-            is_own &= self.numbers[inside] == numbers
-        return np.where(is_own, places, _NOWHERE)
-
-
-def profile(history: pl.DataFrame, keys: pl.DataFrame, measures: tuple[str, ...]) -> pl.DataFrame:
+def profile(
+    history: pl.DataFrame | History, keys: pl.DataFrame, measures: tuple[str, ...]
+) -> pl.DataFrame:
     """What each series did a year before a day, and before its latest invoices.
 
     Parameters
     ----------
-    history : pl.DataFrame
-        From :func:`features.variance.measures`.
+    history : pl.DataFrame or History
+        Rows of :func:`features.variance.measures`.
     keys : pl.DataFrame
         ``series, as_of_on``, one row per invoice to judge.
     measures : tuple of str
@@ -137,20 +82,20 @@ def profile(history: pl.DataFrame, keys: pl.DataFrame, measures: tuple[str, ...]
         centre then), and of the latest ``LAST`` invoices: ``latest_days, latest_moves,
         latest_year_days, latest_year_moves``.
     """
-    past = History.of(history)
+    past = history if isinstance(history, History) else History.of(history)
     if past.rows.is_empty():
         return _nothing(keys.height, measures)
     newest = past.before(keys)
-    numbers = np.where(newest >= 0, past.numbers[np.clip(newest, 0, None)], _NOWHERE)
-    year = past.year_ago(numbers, _days(keys["as_of_on"]))
+    numbers = np.where(newest >= 0, past.numbers[np.clip(newest, 0, None)], NOWHERE)
+    year = past.year_ago(numbers, day_numbers(keys["as_of_on"]))
     columns: dict[str, Matrix] = {"year_day": _or_nan(past.days, year)}
     for name in measures:
         columns[f"{name}_year"] = past.moves(name, year)
     every = np.arange(past.rows.height)
     moves = past.moves(measures[0], every)
     years = past.year_ago(past.numbers, past.days)
-    latest = np.concatenate([newest[:, None], past.earlier(newest)[:, :-1]], axis=1)
-    latest_years = np.where(latest >= 0, years[np.clip(latest, 0, None)], _NOWHERE)
+    latest = past.up_to(newest, LAST)
+    latest_years = np.where(latest >= 0, years[np.clip(latest, 0, None)], NOWHERE)
     return pl.DataFrame(
         columns
         | {
@@ -217,7 +162,7 @@ class Season:
 
     def _portfolio(self, name: str, days: Matrix) -> Matrix:
         """The portfolio's move by day number; 0 where none was made in the weeks before it."""
-        known = _days(self.portfolio["issued_on"])
+        known = day_numbers(self.portfolio["issued_on"])
         if not len(known):
             return np.zeros(days.shape)
         moves = np.nan_to_num(_column(self.portfolio, name))
@@ -233,10 +178,6 @@ class Season:
             if values.null_count()
             else (values.to_numpy())
         )
-
-
-def _days(dates: pl.Series) -> Places:
-    return dates.cast(pl.Int32).cast(pl.Int64).to_numpy()
 
 
 def _column(frame: pl.DataFrame, name: str) -> Matrix:

@@ -9,7 +9,8 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.scoring.windows import Rows, collected, join_earlier, latest_values, row_median
+from prebill.core.schemas.frame import collected
+from prebill.core.scoring.windows import Rows, join_earlier, latest_values, row_median
 
 #: Own invoices that outvote the country's usual tax share.
 OWN_TAX_INVOICES: Final = 3

@@ -4,8 +4,8 @@ from typing import Final
 
 import polars as pl
 
+from prebill.core.schemas.frame import collected
 from prebill.core.scoring.frames import DAY, Books
-from prebill.core.scoring.windows import collected
 
 #: A twin issued within so many days is a duplicate; further apart it is a recurring amount.
 TWIN_DAYS: Final = 20

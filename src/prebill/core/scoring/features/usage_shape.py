@@ -79,10 +79,12 @@ def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame
     pl.DataFrame, one row per (invoice, meter that the customer used before the window's end)
         Zero events where the meter was silent.
     """
+    if usage_days.is_empty():
+        return pl.DataFrame()
     windows = _windows(invoices, keys).join(
         keys.select("customer_id").unique(), on="customer_id", how="semi"
     )
-    if windows.is_empty() or usage_days.is_empty():
+    if windows.is_empty():
         return pl.DataFrame()
     first_on: date = windows["window_start_on"].min()  # type: ignore[assignment]
     daily = _compared(_daily(usage_days.filter(pl.col("used_on") >= first_on)))

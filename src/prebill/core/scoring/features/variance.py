@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from prebill.core.scoring.features import season
-from prebill.core.scoring.features.season import Season
+from prebill.core.scoring.features.season import History, Season
 from prebill.core.scoring.frames import Books
 from prebill.core.scoring.windows import (
     PORTFOLIO_ROWS,
@@ -128,7 +128,8 @@ def profile(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         ``span_center``, ``share_center, share_deviation``; the columns of
         :func:`features.season.profile`.
     """
-    window = latest_values(history, keys, [*MEASURES, "share", "span", "day"])
+    past = History.of(history)
+    window = latest_values(past, keys, [*MEASURES, "share", "span", "day"])
     columns: dict[str, Matrix] = {"known": window.count.astype(np.float64)}
     for name in MEASURES:
         values = window[name]
@@ -153,7 +154,7 @@ def profile(history: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         [
             keys.select("series", "as_of_on"),
             pl.DataFrame(columns),
-            season.profile(history, keys, SEASONAL),
+            season.profile(past, keys, SEASONAL),
         ],
         how="horizontal",
     )
@@ -220,8 +221,10 @@ def features(
         ``total_center`` (log), ``portfolio_move`` for the reviewer's words.
     """
     pool = frame.select(POOLED) if recent is None else pl.concat([recent, frame.select(POOLED)])
-    own = slice(pool.height - frame.height, None)
-    moves = {name: np.nan_to_num(trailing_median(pool, f"{name}_raw"))[own] for name in MEASURES}
+    start = pool.height - frame.height
+    moves = {
+        name: np.nan_to_num(trailing_median(pool, f"{name}_raw", start=start)) for name in MEASURES
+    }
     deviations = {name: _deviation(frame, pool, name) for name in SEASONAL}
     seasons = Season(frame, portfolio, deviations[MEASURES[0]])
     parts = [
@@ -247,7 +250,7 @@ def _deviation(frame: pl.DataFrame, pool: pl.DataFrame, name: str) -> Matrix:
     """Own robust deviation, pulled to the portfolio's typical one."""
     known = frame["known"].to_numpy()
     own = floats(frame[f"{name}_deviation"])
-    usual = trailing_median(pool, f"{name}_own")[pool.height - frame.height :]
+    usual = trailing_median(pool, f"{name}_own", start=pool.height - frame.height)
     typical = np.maximum(np.nan_to_num(usual, nan=0.3), LEAST_DEVIATION)
     weight = np.where(known >= 3, known, 0.0)
     pooled = (weight * np.nan_to_num(own) ** 2 + DEVIATION_WEIGHT * typical**2) / (
