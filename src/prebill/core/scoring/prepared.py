@@ -56,7 +56,7 @@ KEPT: Final[dict[str, pl.Schema]] = {
             "invoice_id": pl.String,
             "series": pl.String,
             "issued_on": pl.Date,
-            **dict.fromkeys((*variance.SEASONAL, "day"), pl.Float64),
+            **dict.fromkeys((*variance.SEASONAL, "span", "day"), pl.Float64),
         }
     ),
     "products": pl.Schema(
@@ -69,6 +69,10 @@ KEPT: Final[dict[str, pl.Schema]] = {
             "own_amount": pl.Float64,
             "own_tax_code": pl.String,
             "own_discount": pl.Float64,
+            "settled_rate": pl.Float64,
+            "settled_tax_code": pl.String,
+            "settled_discount": pl.Float64,
+            "settled_on": pl.Date,
             "until_on": pl.Date,
         }
     ),
@@ -174,11 +178,8 @@ def prepare(inputs: ScoringInputs, everybody: Everybody) -> Prepared:
     frames = {
         "span": _span(past, heads),
         "measures": measures,
-        "products": invariants.profile(facts, asked).join(
-            facts.group_by("series", "product", "customer_id").agg(
-                until_on=pl.col("issued_on").max()
-            ),
-            on=["series", "product"],
+        "products": invariants.profile_of_any(facts, asked).join(
+            heads.select("series", "customer_id").unique(), on="series"
         ),
         "previous": previous.rename({"invoice_id": "series"}).join(told, on="previous_id"),
         "repeats": repeats(books, previous).join(told, on="previous_id"),
@@ -262,7 +263,9 @@ def _profiles(prepared: Prepared, books: Books, everybody: Everybody) -> Profile
     return Profiles(
         history=prepared.measures.clear(),
         level=pl.concat([rows.select("invoice_id"), level], how="horizontal"),
-        products=prepared.products.drop("customer_id", "until_on").with_columns(issued_on=day),
+        products=prepared.products.drop("customer_id", "until_on", "settled_on").with_columns(
+            issued_on=day
+        ),
         previous=keys.join(prepared.previous.drop("customer_id", "until_on"), on="series").drop(
             "series"
         ),
@@ -283,10 +286,13 @@ def _looked_back_on(prepared: Prepared, since_on: date) -> Prepared:
     if prepared.span["oldest_on"].min() >= since_on:  # type: ignore[operator]
         return prepared
     is_near = pl.col("until_on") >= since_on
+    settled = pl.when(pl.col("settled_on") >= since_on).then(
+        pl.col(r"^settled_(rate|tax_code|discount)$")
+    )
     return replace(
         prepared,
         measures=prepared.measures.filter(pl.col("issued_on") >= since_on),
-        products=prepared.products.filter(is_near),
+        products=prepared.products.filter(is_near).with_columns(settled),
         previous=prepared.previous.filter(is_near),
         currencies=prepared.currencies.filter(is_near),
         twins=prepared.twins.filter(pl.col("twin_on") >= since_on),

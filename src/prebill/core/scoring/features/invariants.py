@@ -139,6 +139,34 @@ def profile(facts: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
     return own.join(_settled(facts, differing), on=_KEY, how="left").drop("last_on")
 
 
+def profile_of_any(facts: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+    """What :func:`profile` says, whatever the asked lines will be.
+
+    Parameters
+    ----------
+    facts : pl.DataFrame
+        From :func:`line_facts`, of every visible invoice.
+    keys : pl.DataFrame
+        ``series, product, issued_on``.
+
+    Returns
+    -------
+    pl.DataFrame
+        With ``until_on``, the day of the last line, and ``settled_on``, that of the oldest of the
+        three invoices that ``settled_…`` rest on. These change no line that is as the last one was.
+    """
+    own = _latest(facts, keys.unique())
+    settled = _settled(facts, own.select(*_KEY, "last_on"))
+    days = facts.group_by("series", "product").agg(
+        settled_on=pl.col("issued_on").unique().sort(descending=True).get(2, null_on_oob=True)
+    )
+    return (
+        own.join(settled, on=_KEY, how="left")
+        .join(days, on=["series", "product"], how="left")
+        .rename({"last_on": "until_on"})
+    )
+
+
 def _latest(facts: pl.DataFrame, wanted: pl.DataFrame) -> pl.DataFrame:
     """What stood on the last invoice with the product before a day, which is ``last_on``."""
     by = ["series", "product"]
