@@ -41,6 +41,10 @@ class Installation:
     settings: Settings
     store: "Store"
     lake: "Lake" = field(repr=False)
+    #: What was read last, by the stamps of its files.
+    _judges: dict[tuple[object, ...], Judges] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -57,7 +61,22 @@ class Installation:
         return cls(settings, Store.open(settings.database_url), Lake(settings.lake_dir))
 
     def load_judges(self) -> Judges:
-        """Read the live policy and the verified models; a run keeps what it started with."""
+        """Read the live policy and the verified models; a run keeps what it started with.
+
+        Files are read again when one of them was changed: that takes a second.
+        """
+        from prebill import bundles
+
+        path = self.settings.policy_path
+        stamps = (*bundles.stamps(self.settings), *(bundles.stamp_of(path) if path else ()))
+        known = self._judges.get(stamps)
+        if known is None or known.failure or known.challenger_failure:
+            known = self._read_judges()
+            self._judges.clear()
+            self._judges[stamps] = known
+        return known
+
+    def _read_judges(self) -> Judges:
         policy = self.load_policy()
         models, failure = load_models(self.settings)
         challenger, why_not = load_challenger(self.settings)

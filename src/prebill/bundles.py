@@ -128,6 +128,30 @@ def pointed_digest(settings: Settings, name: str, role: Role) -> str | None:
     return _digest_at(settings.models_dir / name / role.pointer)
 
 
+def stamps(settings: Settings) -> tuple[tuple[str, int, int], ...]:
+    """Path, time and size of the files in use; as long as they are equal nothing was changed."""
+    files = []
+    for name in NAMES:
+        for role in Role:
+            pointer = settings.models_dir / name / role.pointer
+            files.append(pointer)
+            try:
+                folder = copy_of(settings, name, _digest_at(pointer) or "absent")
+            except ModelError:
+                continue
+            files += sorted(folder.glob("*"))
+    return tuple(stamp for path in files for stamp in stamp_of(path))
+
+
+def stamp_of(path: Path) -> list[tuple[str, int, int]]:
+    """Path, time of change and size of a file; empty where it is absent."""
+    try:
+        found = path.stat()
+    except OSError:
+        return []
+    return [(str(path), found.st_mtime_ns, found.st_size)]
+
+
 def models_of(bundles: Mapping[str, Bundle | None]) -> "Models":
     """Make models of verified bundles; ``versions`` has the digest of each one's own bytes."""
     from prebill.core.scoring.models import Models

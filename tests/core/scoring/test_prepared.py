@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from prebill.core.money import DECIMAL
 from prebill.core.policy.model import Policy
 from prebill.core.scoring.company import Company, company_of
 from prebill.core.scoring.detectors import DRAFT_DETECTORS
@@ -30,8 +31,19 @@ def inputs() -> ScoringInputs:
     made = altered(made, TAXED, tax_minor=pl.col("tax_minor") * 2)
     made = altered(made, MOVED, legal_entity=pl.lit("IE"))
     made = twin(made, TWIN, "C007-202511")
-    made = replace(made, history=Books(once_elsewhere(made.history.invoices), made.history.lines))
+    lines = mispriced_last(made.history.lines)
+    made = replace(made, history=Books(once_elsewhere(made.history.invoices), lines))
     return replace(made, usage_days=made.usage_days.clear())
+
+
+def mispriced_last(lines: pl.DataFrame) -> pl.DataFrame:
+    """One customer's last invoice had another price and tax code than those before it."""
+    here = (pl.col("invoice_id") == "C008-202511") & (pl.col("product") == "base")
+    return lines.with_columns(
+        unit_price=pl.when(here).then(pl.lit(60).cast(DECIMAL)).otherwise("unit_price"),
+        amount_minor=pl.when(here).then(6000).otherwise("amount_minor"),
+        tax_code=pl.when(here).then(pl.lit("GB-R-5")).otherwise("tax_code"),
+    )
 
 
 def once_elsewhere(history: pl.DataFrame) -> pl.DataFrame:

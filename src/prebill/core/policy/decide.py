@@ -6,6 +6,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.policy.rules import Action, Rule
+from prebill.core.schemas.frame import collected
 
 ACTIONS: Final = {action.value: action.name.lower() for action in Action}
 
@@ -36,7 +37,9 @@ def decide(
         ``could-not-judge:<detector>`` for failures).
     """
     answers = [
-        rule.hits(scores, findings).select(
+        rule.hits(scores, findings)
+        .lazy()
+        .select(
             "invoice_id",
             rule=pl.lit(rule.rule_id),
             level=pl.lit(rule.action.value, dtype=pl.Int64),
@@ -48,16 +51,23 @@ def decide(
         default=failures["default"].value,
         return_dtype=pl.Int64,
     )
-    failed = findings.filter(pl.col("basis") == "could_not_judge").select(
-        "invoice_id", rule=pl.concat_str(pl.lit("could-not-judge:"), "detector"), level=level
+    failed = (
+        findings.lazy()
+        .filter(pl.col("basis") == "could_not_judge")
+        .select(
+            "invoice_id", rule=pl.concat_str(pl.lit("could-not-judge:"), "detector"), level=level
+        )
     )
     strictest = (
         pl.concat([failed, *answers])
         .group_by("invoice_id")
         .agg(pl.col("level").max(), rules=pl.col("rule").unique().sort().str.join(","))
     )
-    return scores.join(strictest, on="invoice_id", how="left", maintain_order="left").select(
-        "invoice_id",
-        action=pl.col("level").fill_null(Action.RELEASE.value).replace_strict(ACTIONS),
-        rules=pl.col("rules").fill_null(""),
+    plan = scores.lazy().join(strictest, on="invoice_id", how="left", maintain_order="left")
+    return collected(
+        plan.select(
+            "invoice_id",
+            action=pl.col("level").fill_null(Action.RELEASE.value).replace_strict(ACTIONS),
+            rules=pl.col("rules").fill_null(""),
+        )
     )

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import polars as pl
 
 from prebill.core.money import CURRENCY_EXPONENTS, expected_loss_minor
+from prebill.core.schemas.frame import collected
 from prebill.core.scoring.tails import RAREST, Tails
 
 #: Own earlier invoices below which a judgement is sparse.
@@ -16,6 +17,9 @@ FULL_HISTORY: Final = 4
 #: One direction must outweigh the other by this to be named.
 CLEARLY: Final = 1.5
 PPM: Final = 1_000_000
+_EXPONENT: Final = pl.col("currency").replace_strict(
+    CURRENCY_EXPONENTS, default=2, return_dtype=pl.Float64
+)
 
 
 class Terms(Protocol):
@@ -78,10 +82,9 @@ def anomaly_scores(tails: pl.DataFrame, judges: tuple[str, ...], past: Tails) ->
     tail = past.calibrated(frame, "surprise")
     if tail.count() == 0:  # too few rows to calibrate on: the tails stand as they are
         tail = frame.select(tail=1.0 - 10.0 ** -pl.col("surprise"))["tail"]
-    combined = frame.with_columns(combined=tail).with_columns(
-        anomaly_score=pl.max_horizontal(["combined", *stated])
-    )
-    return combined.filter("is_draft").select("invoice_id", pl.col("anomaly_score").clip(0.0, 1.0))
+    combined = frame.lazy().with_columns(combined=tail).filter("is_draft")
+    score = pl.max_horizontal(["combined", *stated]).clip(0.0, 1.0)
+    return collected(combined.select("invoice_id", anomaly_score=score))
 
 
 def judges_of(tails: pl.DataFrame) -> tuple[str, ...]:
@@ -121,12 +124,13 @@ def with_money(drafts: pl.DataFrame, findings: pl.DataFrame, terms: Terms) -> pl
         With ``over_minor, under_minor, direction, expected_loss_minor, priority``.
     """
     amount = pl.col("amount_minor")
-    sides = findings.group_by("invoice_id").agg(
-        over_minor=amount.clip(0).max(), under_minor=(-amount).clip(0).max()
+    sides = (
+        findings.lazy()
+        .group_by("invoice_id")
+        .agg(over_minor=amount.clip(0).max(), under_minor=(-amount).clip(0).max())
     )
-    joined = drafts.join(sides, on="invoice_id", how="left", maintain_order="left").with_columns(
-        pl.col("over_minor").fill_null(0), pl.col("under_minor").fill_null(0)
-    )
+    joined = drafts.lazy().join(sides, on="invoice_id", how="left", maintain_order="left")
+    joined = joined.with_columns(pl.col("over_minor", "under_minor").fill_null(0))
     over, under = pl.col("over_minor"), pl.col("under_minor")
     direction = (
         pl.when(over > CLEARLY * under)
@@ -139,15 +143,13 @@ def with_money(drafts: pl.DataFrame, findings: pl.DataFrame, terms: Terms) -> pl
         expected_loss_minor(under, _ppm(pl.col("p_error") * terms.cost_under))
     )
     unpaid = expected_loss_minor(pl.col("total_minor").clip(0), _ppm(pl.col("p_never")))
-    exponent = pl.col("currency").replace_strict(
-        CURRENCY_EXPONENTS, default=2, return_dtype=pl.Float64
-    )
-    return joined.with_columns(
+    plan = joined.with_columns(
         direction=direction, saved_minor=saved.fill_null(0), unpaid_minor=unpaid.fill_null(0)
     ).with_columns(
         expected_loss_minor=pl.col("saved_minor") + pl.col("unpaid_minor"),
-        priority=pl.col("saved_minor") / 10.0**exponent / terms.review_minutes,
+        priority=pl.col("saved_minor") / 10.0**_EXPONENT / terms.review_minutes,
     )
+    return collected(plan)
 
 
 def confidence(known: pl.Expr) -> pl.Expr:
@@ -169,20 +171,27 @@ def reasons_json(findings: pl.DataFrame) -> pl.DataFrame:
     pl.DataFrame, one row per invoice with a finding
         ``invoice_id, reasons``: JSON list of {code, text, amount_minor, lines}.
     """
+    if findings.is_empty():
+        return findings.select("invoice_id", reasons="text")
     lines = pl.when(pl.col("line_ids") == "").then(pl.lit([], dtype=pl.List(pl.String)))
     reason = pl.struct(
         "code", "text", "amount_minor", lines=lines.otherwise(pl.col("line_ids").str.split(","))
     )
-    ranked = findings.with_columns(
-        money=pl.col("amount_minor").abs().fill_null(0), reason=reason.struct.json_encode()
-    ).sort(
-        ["invoice_id", "money", "score", "detector", "code", "line_ids"],
-        descending=[False, True, True, False, False, False],
-        nulls_last=True,
+    ranked = (
+        findings.lazy()
+        .with_columns(
+            money=pl.col("amount_minor").abs().fill_null(0), reason=reason.struct.json_encode()
+        )
+        .sort(
+            ["invoice_id", "money", "score", "detector", "code", "line_ids"],
+            descending=[False, True, True, False, False, False],
+            nulls_last=True,
+        )
     )
-    return ranked.group_by("invoice_id", maintain_order=True).agg(
+    grouped = ranked.group_by("invoice_id", maintain_order=True).agg(
         reasons=pl.concat_str(pl.lit("["), pl.col("reason").str.join(","), pl.lit("]")).first()
     )
+    return collected(grouped)
 
 
 def _ppm(probability: pl.Expr) -> pl.Expr:

@@ -286,13 +286,13 @@ def _looked_back_on(prepared: Prepared, since_on: date) -> Prepared:
     if prepared.span["oldest_on"].min() >= since_on:  # type: ignore[operator]
         return prepared
     is_near = pl.col("until_on") >= since_on
-    settled = pl.when(pl.col("settled_on") >= since_on).then(
-        pl.col(r"^settled_(rate|tax_code|discount)$")
-    )
+    settled = pl.col("settled_rate", "settled_tax_code", "settled_discount")
     return replace(
         prepared,
         measures=prepared.measures.filter(pl.col("issued_on") >= since_on),
-        products=prepared.products.filter(is_near).with_columns(settled),
+        products=prepared.products.filter(is_near).with_columns(
+            pl.when(pl.col("settled_on") >= since_on).then(settled)
+        ),
         previous=prepared.previous.filter(is_near),
         currencies=prepared.currencies.filter(is_near),
         twins=prepared.twins.filter(pl.col("twin_on") >= since_on),

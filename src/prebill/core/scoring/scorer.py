@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from prebill.core.errors import ModelError
+from prebill.core.schemas.frame import collected
 from prebill.core.schemas.internal import DECISIONS, FINDINGS, GAPS
 from prebill.core.scoring.combine import (
     Terms,
@@ -105,24 +106,23 @@ def score_scene(
     tails = _tails(scene, answers)
     judges = scene.norms.judges if is_learnt else judges_of(tails)
     anomalies = anomaly_scores(tails, judges, scene.tails)
-    findings = pl.concat([FINDINGS.empty(), *(answer.findings for answer in answers.values())])
-    findings = pl.concat([findings, _unjudged(anomalies)])
+    said = [answer.findings for answer in answers.values() if not answer.findings.is_empty()]
+    findings = pl.concat([FINDINGS.empty(), *said, _unjudged(anomalies)])
     gaps = pl.concat([GAPS.empty(), *(answer.gaps for answer in answers.values())])
     seen = _feature_rows(scene, tails)
     chances = _error_chances(seen, anomalies, models, policy)
-    drafts = scene.drafts.select("invoice_id", "currency", "total_minor", "known").join(
-        chances.frame, on="invoice_id", how="left", maintain_order="left"
-    )
     payment = payment_figures(
         scene.inputs,
         models,
         everyone=scene.norms.payers if is_learnt else None,
         judges_persons=policy.judges_persons,
     )
-    drafts = drafts.join(payment.figures, on="invoice_id", how="left", maintain_order="left")
-    scores = with_money(drafts, findings, policy).with_columns(
-        confidence=confidence(pl.col("known"))
+    plan = scene.drafts.lazy().select(
+        "invoice_id", "currency", "total_minor", "known", confidence=confidence(pl.col("known"))
     )
+    for part in (chances.frame, payment.figures):
+        plan = plan.join(part.lazy(), on="invoice_id", how="left", maintain_order="left")
+    scores = with_money(collected(plan), findings, policy)
     versions = {**models.versions, **payment.versions, **chances.versions}
     decisions = _decisions(scores, findings, policy, versions)
     return Scored(decisions, findings, seen, gaps, [*payment.notes, *chances.notes])
@@ -155,15 +155,18 @@ def _decisions(
     """Rows of ``DECISIONS``: the policy's action beside the scores and their reasons."""
     named = {**({"forest": "rule"} if "forest" not in versions else {}), **versions}
     actions = policy.decide(scores, findings)
+    plan = scores.lazy()
+    for part in (actions, reasons_json(findings)):
+        plan = plan.join(part.lazy(), on="invoice_id", how="left", maintain_order="left")
     return DECISIONS.conform(
-        scores.join(actions, on="invoice_id", how="left", maintain_order="left")
-        .join(reasons_json(findings), on="invoice_id", how="left", maintain_order="left")
-        .with_columns(
-            pl.col("reasons").fill_null("[]"),
-            model_versions=pl.when("is_person")
-            .then(pl.lit(json.dumps({**named, **_NOT_ASKED}, sort_keys=True)))
-            .otherwise(pl.lit(json.dumps(named, sort_keys=True))),
-            policy_hash=pl.lit(policy.digest),
+        collected(
+            plan.with_columns(
+                pl.col("reasons").fill_null("[]"),
+                model_versions=pl.when("is_person")
+                .then(pl.lit(json.dumps({**named, **_NOT_ASKED}, sort_keys=True)))
+                .otherwise(pl.lit(json.dumps(named, sort_keys=True))),
+                policy_hash=pl.lit(policy.digest),
+            )
         )
     )
 
@@ -188,6 +191,8 @@ def _judge(detector: Detector, scene: Scene) -> Judged:
 
 def _unjudged(anomalies: pl.DataFrame) -> pl.DataFrame:
     """A draft without any score says why."""
+    if not anomalies["anomaly_score"].null_count():
+        return FINDINGS.empty()
     silent = anomalies.filter(pl.col("anomaly_score").is_null()).select(
         "invoice_id",
         score=pl.col("anomaly_score"),

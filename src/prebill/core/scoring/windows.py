@@ -108,6 +108,9 @@ class Ordered:
         firsts = np.flatnonzero(np.diff(self.numbers, prepend=-1))
         if not len(firsts):
             return np.full(len(wanted), NOWHERE, dtype=np.int64)
+        if len(wanted) == 1 and len(firsts) == 1:
+            is_own = wanted[0] == self.rows[self.by][0]
+            return np.array([0 if is_own else NOWHERE], dtype=np.int64)
         names = self.rows[self.by].gather(firsts)
         found = np.minimum(names.search_sorted(wanted).to_numpy().astype(np.int64), len(names) - 1)
         return np.where((names.gather(found) == wanted).to_numpy(), found, NOWHERE)

@@ -15,9 +15,10 @@ def build(settings: Mapping[str, object], rule_id: str) -> Evaluate:
     min_share = number(settings, "min_share", rule_id, low=0.0, high=1.0)
 
     def hits(scores: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:
-        named = findings.filter(pl.col("code").is_in(codes), pl.col("score") >= min_score).join(
-            scores.select("invoice_id", "total_minor"), on="invoice_id"
-        )
+        named = findings.filter(pl.col("code").is_in(codes), pl.col("score") >= min_score)
+        if named.is_empty():
+            return named.select("invoice_id")
+        named = named.join(scores.select("invoice_id", "total_minor"), on="invoice_id")
         share = pl.col("amount_minor").abs() / pl.max_horizontal(
             pl.col("total_minor").abs(), pl.lit(1)
         )

@@ -15,11 +15,14 @@ def build(settings: Mapping[str, object], rule_id: str) -> Evaluate:
     least = number(settings, "min_p_error", rule_id, low=0.0, high=1.0)
 
     def hits(scores: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
+        likely = scores.filter(pl.col("p_error") >= least)
+        if likely.is_empty():
+            return likely.select("invoice_id")
         exponent = pl.col("currency").replace_strict(
             CURRENCY_EXPONENTS, default=2, return_dtype=pl.Int64
         )
         lost = pl.col("expected_loss_minor") / pl.lit(10).pow(exponent)
-        return scores.filter(lost >= limit, pl.col("p_error") >= least).select("invoice_id")
+        return likely.filter(lost >= limit).select("invoice_id")
 
     return hits
 
