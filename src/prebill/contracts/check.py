@@ -20,6 +20,9 @@ REJECTED: Final = pl.Schema(
 )
 
 
+_POSITION: Final = pl.int_range(pl.len(), dtype=pl.Int64).alias("row")
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """Typed good rows with their positions in the input, and every broken rule of the others.
@@ -84,15 +87,19 @@ class Compiled:
         if key not in self._plans:
             self._plans[key] = self._plan(given)
         plan = self._plans[key]
-        text = given.select(plan.text)
-        every = text.lazy().select(plan.typed).with_columns(plan.on_typed)
-        checked = collected(every)
-        typed = checked.select(self.frame.names).with_row_index("row")
-        typed = typed.with_columns(pl.col("row").cast(pl.Int64))
-        if not checked.select(pl.any_horizontal(plan.flags).any()).item():
+        checked = collected(
+            given.lazy()
+            .select(plan.text)
+            .select(plan.typed)
+            .with_columns(plan.on_typed)
+            .with_columns(_is_good=~pl.any_horizontal(plan.flags))
+        )
+        typed = checked.select(_POSITION, *self.frame.names)
+        is_good = checked["_is_good"]
+        if is_good.all():
             return Checked(typed, pl.DataFrame(schema=REJECTED))
+        text = given.select(plan.text)
         failing = [name for name in plan.flags if checked[name].any()]
-        is_good = checked.select(~pl.any_horizontal(failing)).to_series()
         found = [_rejected(text, checked[name]) for name in failing]
         return Checked(typed.filter(is_good), pl.concat(found).sort("row", maintain_order=True))
 

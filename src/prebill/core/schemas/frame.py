@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 import polars as pl
 
 from prebill.core.errors import SchemaError
 from prebill.core.money import DECIMAL
+
+
+_AS_IT_STANDS: Final = pl.QueryOptFlags.none()
 
 
 class Kind(StrEnum):
@@ -111,7 +115,7 @@ def collected(plan: pl.LazyFrame) -> pl.DataFrame:
 
     A frame operation of its own costs a row three times as much, the optimizer more than it saves.
     """
-    return plan.collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
+    return plan.collect(engine="in-memory", optimizations=_AS_IT_STANDS)
 
 
 def text(name: str, meaning: str) -> Column:
