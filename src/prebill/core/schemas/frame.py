@@ -9,7 +9,6 @@ import polars as pl
 from prebill.core.errors import SchemaError
 from prebill.core.money import DECIMAL
 
-
 _AS_IT_STANDS: Final = pl.QueryOptFlags.none()
 
 

@@ -24,11 +24,11 @@ def judge(scene: Scene) -> Judged:
     rows = scene.rows
     everybody = scene.norms.repeat_share
     # The customer's own previous share, pulled to everybody's with the weight of a few lines.
-    usual = (pl.col("before_repeat").fill_null(0) + OWN_WEIGHT * everybody) / (
+    usual_share = (pl.col("before_repeat").fill_null(0) + OWN_WEIGHT * everybody) / (
         pl.when(pl.col("before_repeat").is_not_null()).then("before_count").otherwise(0)
         + OWN_WEIGHT
     )
-    share = pl.col("repeat_lines") / pl.col("line_count")
+    share, usual = pl.col("repeat_lines") / pl.col("line_count"), pl.col("usual")
     surprise = pl.col("repeat_lines") * (share / usual).log() + (
         pl.when(share < 1)
         .then((pl.col("line_count") - pl.col("repeat_lines")) * ((1 - share) / (1 - usual)).log())
@@ -37,7 +37,7 @@ def judge(scene: Scene) -> Judged:
     # Some lines again are an order repeated, all of them a meter that stands.
     surprise = surprise * share**2
     known = pl.col("repeat_lines").is_not_null() & (pl.col("line_count") > 0)
-    rows = rows.with_columns(usual=usual).with_columns(
+    rows = rows.with_columns(usual=usual_share).with_columns(
         repeat_surprise=pl.when(known).then(
             pl.when((share > usual) & (pl.col("repeat_lines") > 0)).then(surprise).otherwise(0.0)
         )

@@ -151,7 +151,9 @@ def features(
         ),
     )
     # One minor unit a line is rounding, not an error of the sums.
-    tolerated = pl.when(sums_off > 2 + total.abs() * 1e-4).then(sums_off).otherwise(0.0)
+    off = pl.col("sums_off_minor")
+    tolerated = pl.when(off > 2 + total.abs() * 1e-4).then(off).when(off.is_not_null()).then(0.0)
+    frame = frame.with_columns(sums_off_minor=sums_off).with_columns(sums_off_minor=tolerated)
     plan = frame.select(
         "invoice_id",
         "tax_share",
@@ -159,10 +161,8 @@ def features(
         "expected_tax_share",
         "tax_basis",
         "usual_currency",
-        sums=pl.when(sums_off.is_not_null()).then(
-            tolerated / pl.max_horizontal(total.abs(), pl.lit(1.0))
-        ),
-        sums_off_minor=pl.when(sums_off.is_not_null()).then(tolerated),
+        "sums_off_minor",
+        sums=off / pl.max_horizontal(total.abs(), pl.lit(1.0)),
     )
     return collected(plan)
 
@@ -177,11 +177,11 @@ def _with_tax(frame: pl.LazyFrame, own: pl.LazyFrame, usual: pl.LazyFrame) -> pl
     is_excused = (pl.col("own_count") < OWN_TAX_INVOICES) & (
         (pl.col("share") - pl.col("country_share")).abs() <= SHARE_TOLERANCE
     ).fill_null(value=False)
-    expected = pl.coalesce("own_share", "country_share")
+    judged = judged.with_columns(expected_tax_share=pl.coalesce("own_share", "country_share"))
+    expected = pl.col("expected_tax_share")
     deviation = (pl.col("share") - expected).abs()
     is_off = deviation > SHARE_TOLERANCE + 1 / pl.col("subtotal_minor")
     return judged.with_columns(
-        expected_tax_share=expected,
         tax_basis=pl.when(pl.col("own_share").is_not_null())
         .then(pl.lit("own"))
         .when(pl.col("country_share").is_not_null())

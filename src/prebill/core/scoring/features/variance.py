@@ -227,8 +227,16 @@ def features(
     }
     deviations = {name: _deviation(frame, pool, name) for name in SEASONAL}
     seasons = Season(frame, portfolio, deviations[MEASURES[0]])
+    longer = _longer(frame)
     parts = [
-        _against_own(frame, name, moves[name], seasons=seasons, deviation=deviations[name])
+        _against_own(
+            frame,
+            name,
+            moves[name],
+            seasons=seasons,
+            deviation=deviations[name],
+            longer=longer if name in SPANNED else None,
+        )
         for name in MEASURES
     ]
     frame = pl.concat([frame, *parts], how="horizontal")
@@ -260,7 +268,13 @@ def _deviation(frame: pl.DataFrame, pool: pl.DataFrame, name: str) -> Matrix:
 
 
 def _against_own(
-    frame: pl.DataFrame, name: str, move: Matrix, *, seasons: Season, deviation: Matrix
+    frame: pl.DataFrame,
+    name: str,
+    move: Matrix,
+    *,
+    seasons: Season,
+    deviation: Matrix,
+    longer: Matrix | None,
 ) -> pl.DataFrame:
     """Ratio, z, step and range of one measure, season and own trend taken off."""
     value, last, low, high, raw, trend = (
@@ -269,8 +283,8 @@ def _against_own(
     )
     ratio = raw - move
     explained = seasons.part_of(name, ratio, deviation)
-    if name in SPANNED:
-        explained = explained + _shared(ratio - explained, _longer(frame))
+    if longer is not None:
+        explained = explained + _shared(ratio - explained, longer)
     explained = explained + _shared(ratio - explained, trend)
     usual = value - move - explained
     above, below = np.maximum(usual - high, 0.0), np.maximum(low - usual, 0.0)
