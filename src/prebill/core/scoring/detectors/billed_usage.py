@@ -70,4 +70,6 @@ def _findings(scene: Scene, drafts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-BILLED_USAGE: Final = Detector("billed_usage", "lines, and usage events of earlier periods", judge)
+BILLED_USAGE: Final = Detector(
+    "billed_usage", "lines, and usage events of earlier periods", judge, reads_usage=True
+)

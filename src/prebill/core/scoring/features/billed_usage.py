@@ -84,6 +84,8 @@ def features(lines: pl.DataFrame, usage: pl.DataFrame, meters: pl.DataFrame) -> 
     pl.DataFrame, one row per invoice with a metered product
         ``invoice_id`` and the column of ``FEATURES``.
     """
+    if usage.is_empty():
+        return pl.DataFrame(schema={"invoice_id": pl.String, "usage_unexplained": pl.Float64})
     whole = lines.group_by("invoice_id").agg(whole=pl.col("amount").abs().sum())
     off = billed(lines, usage, meters).group_by("invoice_id").agg(pl.col("off").abs().sum())
     share = pl.col("off") / pl.max_horizontal("whole", pl.lit(1.0))
