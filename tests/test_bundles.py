@@ -129,3 +129,17 @@ def test_altered_challenger_is_refused_and_the_champion_judges_on(
     assert judges.models.payment_risk is not None
     assert judges.challenger is None
     assert "altered" in judges.challenger_failure
+
+
+def test_judges_are_read_again_when_a_file_changed_and_not_before(
+    local: Settings, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREBILL_DATABASE_URL", sqlite_url)
+    opened = Installation.open(Settings.load(local.home))
+    first = opened.load_judges()
+    assert opened.load_judges() is first
+    bundles.put_in_use(local, bundle(0.7), Role.CHAMPION, 2)
+    second = opened.load_judges()
+    assert second.models.versions != first.models.versions
+    assert opened.load_judges() is second
+    opened.close()

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from prebill.core.errors import ModelError
-from prebill.core.scoring.models.forest import Forest, fit_forest, forest_of, matrix_of
+from prebill.core.scoring.models.forest import FEW_ROWS, Forest, fit_forest, forest_of, matrix_of
 
 COLUMNS = ("a", "b", "c")
 
@@ -67,3 +67,11 @@ def test_other_features_are_refused_and_few_rows_give_no_forest() -> None:
     with pytest.raises(ModelError, match="absent"):
         forest.score(rows(3).drop("b"))
     assert fit_forest(rows(199), COLUMNS, seed=1) is None
+
+
+def test_few_rows_are_scored_to_the_bit_as_many() -> None:
+    forest = fit_forest(rows(1000), COLUMNS, seed=1)
+    assert forest is not None
+    many = forest.score(rows(FEW_ROWS + 1)).to_list()
+    assert many[:FEW_ROWS] == forest.score(rows(FEW_ROWS + 1).head(FEW_ROWS)).to_list()
+    assert many[:1] == forest.score(rows(FEW_ROWS + 1).head(1)).to_list()

@@ -51,13 +51,13 @@ KEPT: Final[dict[str, pl.Schema]] = {
         }
     ),
     "measures": pl.Schema(
-        {
-            "customer_id": pl.String,
-            "invoice_id": pl.String,
-            "series": pl.String,
-            "issued_on": pl.Date,
-            **dict.fromkeys((*variance.SEASONAL, "span", "day"), pl.Float64),
-        }
+        [
+            ("customer_id", pl.String()),
+            ("invoice_id", pl.String()),
+            ("series", pl.String()),
+            ("issued_on", pl.Date()),
+            *((name, pl.Float64()) for name in (*variance.SEASONAL, "span", "day")),
+        ]
     ),
     "products": pl.Schema(
         {
@@ -77,15 +77,15 @@ KEPT: Final[dict[str, pl.Schema]] = {
         }
     ),
     "previous": pl.Schema(
-        {
-            "customer_id": pl.String,
-            "series": pl.String,
-            "previous_id": pl.String,
-            "product": pl.String,
-            "quantity": DECIMAL,
-            "money": pl.Float64,
-            "until_on": pl.Date,
-        }
+        [
+            ("customer_id", pl.String()),
+            ("series", pl.String()),
+            ("previous_id", pl.String()),
+            ("product", pl.String()),
+            ("quantity", DECIMAL),
+            ("money", pl.Float64()),
+            ("until_on", pl.Date()),
+        ]
     ),
     "repeats": pl.Schema(
         {
@@ -113,12 +113,12 @@ KEPT: Final[dict[str, pl.Schema]] = {
         }
     ),
     "twins": pl.Schema(
-        {
-            **{name: INVOICES.schema[name] for name in twins.KEY},
-            "twin_id": pl.String,
-            "twin_on": pl.Date,
-            "twin_content": pl.String,
-        }
+        [
+            *((name, INVOICES.schema[name]) for name in twins.KEY),
+            ("twin_id", pl.String()),
+            ("twin_on", pl.Date()),
+            ("twin_content", pl.String()),
+        ]
     ),
     "remembered": pl.Schema(REMEMBERED),
 }
@@ -246,8 +246,8 @@ def _holds(prepared: Prepared, rows: pl.DataFrame) -> bool:
     return bool(
         is_known
         and not is_new
-        and beyond_on < since_on <= span["rests_on"].min()  # type: ignore[operator]
-        and span["latest_on"].max() < day  # type: ignore[operator]
+        and beyond_on < since_on <= span["rests_on"].min()
+        and span["latest_on"].max() < day
     )
 
 
