@@ -65,6 +65,17 @@ def test_payment_figures_are_never_null(gate: Served) -> None:
     assert None not in [found[name] for name in ("p_late", "days_late_p10", "days_late_p90")]
 
 
+def test_a_day_that_was_not_prepared_is_judged_by_the_books(gate: Served) -> None:
+    """A draft of the day of the customer's latest invoice sees what was issued before that day."""
+    ready = score(gate, invoice(7, 12)).json()["decisions"][0]
+    late = {**invoice(7, 11), "invoice_id": "LATE-7"}
+    found = score(gate, late, {**invoice(900, 11), "invoice_id": "LATE-900"}).json()["decisions"]
+    by_id = {one["invoice_id"]: one for one in found}
+    assert [ready["confidence"], by_id["LATE-7"]["confidence"]] == ["full", "full"]
+    assert by_id["LATE-900"]["confidence"] == "cold"
+    assert by_id["LATE-7"]["p_late"] == pytest.approx(ready["p_late"], abs=0.2)
+
+
 def test_unknown_customer_is_cold(gate: Served) -> None:
     found = score(gate, invoice(900, 12)).json()["decisions"][0]
     assert found["confidence"] == "cold"
