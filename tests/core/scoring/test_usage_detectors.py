@@ -131,6 +131,15 @@ def test_money_of_a_meter_is_that_of_the_product_that_bills_it() -> None:
     assert found["amount_minor"][0] > 0
 
 
+def test_days_in_a_larger_unit_are_billed_too_low() -> None:
+    inputs = company()
+    days = USAGE_DAYS.conform(in_larger_unit(inputs.usage_days))
+    found = findings(replace(inputs, usage_days=days), "unit_error")
+    assert "falls to 1/" in found["text"][0]
+    assert "under-billed" in found["text"][0]
+    assert found["amount_minor"][0] < 0
+
+
 def test_batch_sent_again_under_new_ids_counts_as_repeated() -> None:
     event = {
         "source": "api",

@@ -32,16 +32,20 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
     if said.is_empty():
         return NOTHING
     ordinary = (pl.col("usual_daily").exp() - 1) * pl.col("window_days")
+    off = 1 - pl.col("ordinary") / pl.col("quantity").clip(1e-9)
+    is_low = pl.max_horizontal("drop", -pl.col("level")) > pl.max_horizontal("jump", "level")
     priced = (
         with_money(scene, said)
-        .with_columns(ordinary=ordinary)
+        .with_columns(ordinary=ordinary, is_low=is_low)
         .with_columns(
             amount_minor=estimated_minor(
                 pl.col("metered_minor")
-                * (1 - pl.col("ordinary") / pl.col("quantity").clip(1e-9)).clip(0.0)
+                * pl.when("is_low").then(off.clip(upper_bound=0.0)).otherwise(off.clip(0.0))
             )
         )
     )
+    way = pl.when("is_low").then(pl.lit(" falls to 1/")).otherwise(pl.lit(" jumps to "))
+    times = pl.when("is_low").then(pl.lit(" of")).otherwise(pl.lit("x"))
     money = pl.when(pl.col("amount_minor").is_not_null()).then(
         pl.concat_str(pl.lit("; "), over_under(pl.col("amount_minor"), pl.col("currency")))
     )
@@ -56,9 +60,10 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
             evidence=pl.concat_str(pl.lit("day "), "odd_on", ignore_nulls=True),
             text=pl.concat_str(
                 pl.col("meter"),
-                pl.lit(" jumps to "),
+                way,
                 figure_text(pl.col("factor").exp()),
-                pl.lit("x the ordinary, most on "),
+                times,
+                pl.lit(" the ordinary, most on "),
                 pl.col("odd_on"),
                 pl.lit(": "),
                 figure_text(pl.col("quantity")),
