@@ -15,6 +15,8 @@ from prebill.core.policy.decide import decide
 from prebill.core.policy.rules import KINDS, Action, Rule
 from prebill.core.policy.rules.base import number, text, texts
 from prebill.core.policy.sampling import Sampling, parse_sampling
+from prebill.core.schemas.internal import FINDINGS
+from prebill.core.scoring.exposure import Receivables
 
 _TOP: Final = {"version", "name", "prior", "costs", "rules", "failures", "routes", "sla_hours"}
 _PRIOR: Final = {"error", "tail_exponent"}
@@ -86,6 +88,25 @@ class Policy:
     def decide(self, scores: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:
         """Decide what happens to each draft; see :func:`prebill.core.policy.decide.decide`."""
         return decide(scores, findings, self.rules, self.failures)
+
+    def reasons(self, scores: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
+        """Say which drafts the policy's own rules object to, and why.
+
+        Parameters
+        ----------
+        scores : pl.DataFrame, one row per draft
+            As for :meth:`decide`, with ``customer_id, issued_on, due_on, days_late_p50, p_never``
+            and ``is_person``.
+        receivables : Receivables
+            What the customers owe.
+
+        Returns
+        -------
+        pl.DataFrame
+            ``FINDINGS``, each by the id of its rule.
+        """
+        said = [rule.explain(scores, receivables) for rule in self.rules if rule.explain]
+        return pl.concat([FINDINGS.empty(), *said])
 
     def queue_of(self, codes: list[str]) -> str:
         """The queue of a case: the first route that names one of its codes, in rank order."""
@@ -164,7 +185,13 @@ def _rule(settings: Mapping[str, object]) -> Rule:
         message = f"{rule_id}: unknown kind {settings.get('kind')!r}; known: {', '.join(KINDS)}"
         raise PolicyError(message, where=rule_id)
     _refuse_unknown(settings, {"id", "kind", "action", *kind.settings}, rule_id)
-    return Rule(rule_id, _action(settings["action"], rule_id), kind.build(settings, rule_id))
+    action = _action(settings["action"], rule_id)
+    if action > kind.strictest:
+        most = kind.strictest.name.lower()
+        message = f"{rule_id}: a rule of kind {kind.name} leads to {most} at most"
+        raise PolicyError(message, where=rule_id)
+    explain = None if kind.explain is None else kind.explain(settings, rule_id)
+    return Rule(rule_id, action, kind.build(settings, rule_id), explain)
 
 
 def _score_limits(document: Mapping[str, object]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import polars as pl
 
 from prebill.core.money import CURRENCY_EXPONENTS, expected_loss_minor
 from prebill.core.schemas.frame import collected
+from prebill.core.scoring.exposure import Receivables
 from prebill.core.scoring.tails import RAREST, Tails
 
 #: Own earlier invoices below which a judgement is sparse.
@@ -52,6 +53,9 @@ class Terms(Protocol):
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical policy."""
+
+    def reasons(self, scores: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
+        """What the policy's own rules object to: ``FINDINGS``."""
 
     def decide(self, scores: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:
         """Action of every draft: ``invoice_id, action``."""

@@ -19,6 +19,7 @@ from prebill.core.scoring.combine import (
 )
 from prebill.core.scoring.detectors import DETECTORS, Detector, Judged, Scene
 from prebill.core.scoring.detectors.base import COULD_NOT_JUDGE, findings_of
+from prebill.core.scoring.exposure import Receivables
 from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models
 from prebill.core.scoring.models.error_risk import TAIL
@@ -29,6 +30,8 @@ from prebill.core.scoring.profiles import Everybody
 from prebill.core.scoring.scene import FEATURE_ROW, scene_of, with_forest
 from prebill.core.scoring.tails import Learning
 
+#: Columns of a draft that money, policy and reasons need.
+_OF_DRAFT = ("invoice_id", "customer_id", "currency", "issued_on", "due_on", "total_minor", "known")
 _NOT_ASKED = {"payment_risk": NOT_FOR_PERSONS}
 #: What a detector that failed says; the policy's failure matrix names the action.
 _FAILED = "the judge {} could not judge this draft: {}"
@@ -117,12 +120,11 @@ def score_scene(
         everyone=scene.norms.payers if is_learnt else None,
         judges_persons=policy.judges_persons,
     )
-    plan = scene.drafts.lazy().select(
-        "invoice_id", "currency", "total_minor", "known", confidence=confidence(pl.col("known"))
-    )
+    plan = scene.drafts.lazy().select(*_OF_DRAFT, confidence=confidence(pl.col("known")))
     for part in (chances.frame, payment.figures):
         plan = plan.join(part.lazy(), on="invoice_id", how="left", maintain_order="left")
     scores = with_money(collected(plan), findings, policy)
+    findings = pl.concat([findings, _reasons(scores, scene, policy, is_learnt=is_learnt)])
     versions = {**models.versions, **payment.versions, **chances.versions}
     decisions = _decisions(scores, findings, policy, versions)
     return Scored(decisions, findings, seen, gaps, [*payment.notes, *chances.notes])
@@ -178,15 +180,34 @@ def _judge(detector: Detector, scene: Scene) -> Judged:
     try:
         return detector.judge(scene)
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"[:300]
-        findings = scene.drafts.select(
-            "invoice_id",
-            score=pl.lit(None, dtype=pl.Float64),
-            basis=pl.lit(COULD_NOT_JUDGE),
-            code=pl.lit("could_not_judge"),
-            text=pl.lit(_FAILED.format(detector.name, reason)),
-        )
-        return Judged(findings=findings_of(findings, detector.name))
+        return Judged(findings=_could_not_judge(scene.drafts, detector.name, error))
+
+
+def _could_not_judge(drafts: pl.DataFrame, judge: str, error: Exception) -> pl.DataFrame:
+    reason = f"{type(error).__name__}: {error}"[:300]
+    findings = drafts.select(
+        "invoice_id",
+        score=pl.lit(None, dtype=pl.Float64),
+        basis=pl.lit(COULD_NOT_JUDGE),
+        code=pl.lit("could_not_judge"),
+        text=pl.lit(_FAILED.format(judge, reason)),
+    )
+    return findings_of(findings, judge)
+
+
+def _reasons(scores: pl.DataFrame, scene: Scene, policy: Terms, *, is_learnt: bool) -> pl.DataFrame:
+    """What the policy's rules say themselves; one that fails becomes a finding on every draft."""
+    inputs = scene.inputs
+    # A shard may hold no payment though the company has some: its norms know. What was prepared
+    # for a single draft says how a customer pays, not what is open.
+    are_known = scene.norms.payers is not None and inputs.remembered is None
+    if not is_learnt:
+        are_known = not (inputs.payments.is_empty() and inputs.credit_notes.is_empty())
+    books = (inputs.history.invoices, inputs.payments, inputs.credit_notes)
+    try:
+        return policy.reasons(scores, Receivables(*books, are_known=are_known))
+    except Exception as error:
+        return _could_not_judge(scores, "policy", error)
 
 
 def _unjudged(anomalies: pl.DataFrame) -> pl.DataFrame:

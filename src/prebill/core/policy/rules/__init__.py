@@ -3,6 +3,7 @@
 from typing import Final
 
 from prebill.core.policy.rules.base import Action, Rule, RuleKind
+from prebill.core.policy.rules.exposure_above import EXPOSURE_ABOVE
 from prebill.core.policy.rules.finding import FINDING
 from prebill.core.policy.rules.loss_at_least import LOSS_AT_LEAST
 from prebill.core.policy.rules.score_at_least import SCORE_AT_LEAST
@@ -17,6 +18,6 @@ def registered(*kinds: RuleKind) -> dict[str, RuleKind]:
     return by_name
 
 
-KINDS: Final = registered(SCORE_AT_LEAST, FINDING, LOSS_AT_LEAST)
+KINDS: Final = registered(SCORE_AT_LEAST, FINDING, LOSS_AT_LEAST, EXPOSURE_ABOVE)
 
 __all__ = ["KINDS", "Action", "Rule", "RuleKind", "registered"]

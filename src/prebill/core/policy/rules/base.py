@@ -8,11 +8,14 @@ from typing import Final
 import polars as pl
 
 from prebill.core.errors import PolicyError
+from prebill.core.scoring.exposure import Receivables
 
 #: A rule's answer: the drafts it hits.
 HITS: Final = pl.Schema({"invoice_id": pl.String})
 
 Evaluate = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
+#: A rule's own reasons (``FINDINGS``) from scores and receivables; its detector is the rule's id.
+Explain = Callable[[pl.DataFrame, Receivables], pl.DataFrame]
 
 
 class Action(IntEnum):
@@ -25,20 +28,30 @@ class Action(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule in force: its stable id, what it leads to, and which drafts it hits."""
+    """One rule in force: its stable id, what it leads to, and which drafts it hits.
+
+    ``explain``: for a rule that no judge's finding explains; it then hits what it explained.
+    """
 
     rule_id: str
     action: Action
     hits: Evaluate
+    explain: Explain | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RuleKind:
-    """A registered kind: its name in the policy text, its settings, and how it is built."""
+    """A registered kind: its name in the policy text, its settings, and how it is built.
+
+    ``explain``: builds the rule's own reasons; ``strictest``: what a rule of the kind may lead to
+    at most.
+    """
 
     name: str
     settings: frozenset[str]
     build: Callable[[Mapping[str, object], str], Evaluate]
+    explain: Callable[[Mapping[str, object], str], Explain] | None = None
+    strictest: Action = Action.HOLD
 
 
 def number(settings: Mapping[str, object], name: str, rule_id: str, **bounds: float) -> float:

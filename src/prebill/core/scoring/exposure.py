@@ -1,0 +1,100 @@
+"""What a customer owes on the morning of a draft, from what was known that day; see ``exposures``.
+
+Receivables only, in the draft's own currency. Which exposure is too much is the policy's question.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from prebill.core.scoring.features.payment_history import SETTLED_PER_MILLE
+
+
+@dataclass(frozen=True, slots=True)
+class Receivables:
+    """Issued invoices and what was received for them.
+
+    ``invoices`` (``INVOICES``), ``payments``, ``credit_notes``; ``are_known``: false where no
+    payment was ever recorded, so that nothing can be said of what is open.
+    """
+
+    invoices: pl.DataFrame
+    payments: pl.DataFrame
+    credit_notes: pl.DataFrame
+    are_known: bool = True
+
+
+def exposures(drafts: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
+    """Sum up what is open before each draft.
+
+    Parameters
+    ----------
+    drafts : pl.DataFrame
+        ``invoice_id, customer_id, currency, issued_on``.
+    receivables : Receivables
+        Rows of the draft's day or later are not read. Other drafts are no receivables: whether
+        they were paid is never read, so that they would look open for ever.
+
+    Returns
+    -------
+    pl.DataFrame, one row per draft, same order
+        ``invoice_id``; ``open_minor`` (null: not known) and ``overdue_minor`` in the draft's
+        currency; ``overdue_days`` of the invoice that is overdue longest, null where none is.
+        An invoice is settled once payments and credits reach its total less tolerance.
+    """
+    if not receivables.are_known:
+        unknown = pl.lit(None, dtype=pl.Int64)
+        return drafts.select(
+            "invoice_id", open_minor=unknown, overdue_minor=unknown, overdue_days=unknown
+        )
+    owed = _open_on_the_day(drafts, receivables)
+    is_overdue = pl.col("due_on") < pl.col("day")
+    sums = owed.group_by("invoice_id").agg(
+        open_minor=pl.col("open_minor").sum(),
+        overdue_minor=pl.col("open_minor").filter(is_overdue).sum(),
+        overdue_days=(pl.col("day") - pl.col("due_on")).filter(is_overdue).max().dt.total_days(),
+    )
+    return (
+        drafts.select("invoice_id")
+        .join(sums, on="invoice_id", how="left", maintain_order="left")
+        .with_columns(pl.col("open_minor", "overdue_minor").fill_null(0))
+    )
+
+
+def _open_on_the_day(drafts: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
+    """One row per draft and invoice of its customer that is open: ``invoice_id, day, due_on``."""
+    issued = receivables.invoices.select(
+        "customer_id",
+        "currency",
+        "due_on",
+        "total_minor",
+        owed_id="invoice_id",
+        issued_before="issued_on",
+    )
+    asked = drafts.select("invoice_id", "customer_id", "currency", day="issued_on")
+    pairs = asked.join(issued, on=["customer_id", "currency"]).filter(
+        pl.col("issued_before") < pl.col("day"), pl.col("owed_id") != pl.col("invoice_id")
+    )
+    received = pl.concat(
+        [
+            receivables.payments.select("amount_minor", owed_id="invoice_id", on="paid_on"),
+            receivables.credit_notes.select("amount_minor", owed_id="invoice_id", on="issued_on"),
+        ]
+    )
+    by_then = (
+        pairs.select("invoice_id", "owed_id", "day")
+        .join(received, on="owed_id")
+        .filter(pl.col("on") < pl.col("day"))
+        .group_by("invoice_id", "owed_id")
+        .agg(received_minor=pl.col("amount_minor").sum())
+    )
+    known = pairs.join(by_then, on=["invoice_id", "owed_id"], how="left").with_columns(
+        pl.col("received_minor").fill_null(0)
+    )
+    is_open = pl.col("received_minor") * 1000 < pl.col("total_minor") * SETTLED_PER_MILLE
+    return known.filter(is_open).select(
+        "invoice_id",
+        "day",
+        "due_on",
+        open_minor=pl.col("total_minor") - pl.col("received_minor"),
+    )
