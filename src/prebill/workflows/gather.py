@@ -22,6 +22,7 @@ from prebill.core.calendar import Period, month_period
 from prebill.core.errors import ConflictError
 from prebill.core.schemas.inbound import (
     CREDIT_NOTES,
+    DISPUTES,
     INVOICE_LINES,
     INVOICES,
     PAYMENTS,
@@ -64,6 +65,9 @@ class Facts:
     credit_notes: pl.DataFrame
     #: Sources whose usage of the period has not all arrived, whoever the customer.
     late_sources: pl.DataFrame
+    #: Of the whole company too: none at all would mean that nobody records them, and that must not
+    #: depend on how customers are dealt to shards. They are few.
+    disputes: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def company_facts(opened: Installation, run: Run, members: list[list[str]]) -> C
     shard = _shard_of([own[0] for own in members if own])
     owners = facts.invoices.select("invoice_id", shard=shard)
     frames, empty = _frames(facts), [frame.clear() for frame in _frames(facts)]
-    late = facts.late_sources
+    late, disputes = facts.late_sources, facts.disputes
     del facts  # each frame is let go of once it is dealt out: together they are gigabytes
     dealt = []
     while frames:
@@ -94,6 +98,7 @@ def company_facts(opened: Installation, run: Run, members: list[list[str]]) -> C
         Facts(
             **{n: own.get(number, none) for n, own, none in zip(names, dealt, empty, strict=False)},
             late_sources=late,
+            disputes=disputes,
         )
         for number in range(len(members))
     ]
@@ -205,6 +210,7 @@ def _read_facts(opened: Installation, run: Run, customers: pl.DataFrame) -> Fact
         payments=own["payments"],
         credit_notes=own["credit_notes"],
         late_sources=_late_sources(opened, run),
+        disputes=lake.scan("disputes", batches["disputes"]).select(DISPUTES.names).collect(),
     )
 
 
@@ -300,6 +306,7 @@ def gather(tx: Tx, run: Run, members: list[str], facts: Facts, norms: Norms | No
         history=Books(facts.invoices, facts.invoice_lines),
         payments=facts.payments,
         credit_notes=facts.credit_notes,
+        disputes=facts.disputes,
         norms=norms,
         corrections=corrections_of(corrections_on(tx, run.period, first, last)),
     )

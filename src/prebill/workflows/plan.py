@@ -19,7 +19,9 @@ from prebill.workflows.gather import usage_bounds
 
 #: Tables of facts that a run reads. Their files are compared with what was written (SHA-256, about
 #: a second for 1.5 GB): a flipped bit may still be a number, and that would be billed.
-READ_TABLES: Final = ("usage_events", "invoices", "invoice_lines", "payments", "credit_notes")
+READ_TABLES: Final = (
+    *("usage_events", "invoices", "invoice_lines", "payments", "credit_notes", "disputes"),
+)
 #: Customers of a shard: large ones cost memory, small ones time.
 SHARD_CUSTOMERS: Final = 20_000
 

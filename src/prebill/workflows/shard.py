@@ -51,6 +51,8 @@ class ShardInputs:
     history: Books
     payments: pl.DataFrame
     credit_notes: pl.DataFrame
+    #: Of the whole company.
+    disputes: pl.DataFrame
     #: What is ordinary in the company; None: learnt from the history above.
     norms: Norms | None
     corrections: Corrections
@@ -171,6 +173,7 @@ def _judged(
         customers=inputs.billing.customers,
         payments=inputs.payments,
         credit_notes=inputs.credit_notes,
+        disputes=inputs.disputes,
         usage_days=USAGE_DAYS.conform(days),
         agreements=Agreements(
             drafts=drafts,
