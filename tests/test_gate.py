@@ -70,6 +70,7 @@ def test_command_writes_decisions_gaps_and_report(folders: tuple[Path, Path]) ->
     assert GAPS.names == absent.columns
     assert "C007" in absent.filter(pl.col("kind") == "invoice")["customer_id"].to_list()
     page = report.read_text()
+    assert "with a proposal</h2>" in page
     assert "29 draft invoices judged" in page
     assert "no payments" in page
     assert "<script" not in page
@@ -215,3 +216,26 @@ def test_wrong_policy_and_wrong_day_are_refused(folders: tuple[Path, Path]) -> N
     base = ("--history", folders[0], "--drafts", folders[1], "--out", folders[0].parent / "o.csv")
     assert isinstance(invoke(*base, "--policy", policy).exception, PolicyError)
     assert isinstance(invoke(*base, "--train-before", "May").exception, InputError)
+
+
+def test_report_proposes_terms_for_a_slow_payer(folders: tuple[Path, Path]) -> None:
+    history, drafts = folders
+    heads = pl.read_csv(history / "invoices.csv", infer_schema=False)
+    late_days = pl.when(pl.col("customer_id") == "C003").then(pl.lit("40d")).otherwise(pl.lit("0d"))
+    paid = heads.select(
+        "invoice_id",
+        payment_id="invoice_id",
+        paid_on=pl.col("due_on").str.to_date().dt.offset_by(late_days),
+        amount_minor="total_minor",
+    )
+    save(history, "payments", paid)
+    out, report = history.parent / "out.csv", history.parent / "report.html"
+    done = invoke("--history", history, "--drafts", drafts, "--out", out, "--report", report)
+    assert done.exit_code == 0, done.output
+    section = report.read_text().split("<h2>Payment: ")[1].split("<h2>")[0]
+    assert section.startswith("1 with a proposal")
+    assert "The other 29 drafts: terms as agreed" in section
+    assert f"<td>{ONE}</td>" in section
+    assert "agree on 7 days instead of 30 next time" in section
+    assert "notice 5 days before the due date: 2026-01-26" in section
+    assert pl.read_csv(out).columns == DECISIONS.names

@@ -6,6 +6,7 @@ loaded costs nothing but its shadow scores.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -83,10 +84,8 @@ class Installation:
         return Judges(policy, models, failure, challenger, why_not)
 
     def load_policy(self) -> "Policy":
-        """Read the live policy."""
-        from prebill.core.policy.model import Policy
-
-        return Policy.parse(policy_text(self.settings.policy_path))
+        """Read the live policy; one that is as it was is not parsed again."""
+        return _parsed(policy_text(self.settings.policy_path))
 
     def close(self) -> None:
         """Close the database's connections."""
@@ -108,6 +107,13 @@ def policy_text(path: Path | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         message = f"the policy {path} can't be read: {error}"
         raise InputError(message, path=str(path)) from error
+
+
+@lru_cache(maxsize=2)
+def _parsed(text: str) -> "Policy":
+    from prebill.core.policy.model import Policy
+
+    return Policy.parse(text)
 
 
 def load_models(settings: Settings) -> tuple["Models", str]:

@@ -60,3 +60,23 @@ def test_probes_answer_strangers(served: Served) -> None:
 def test_openapi_is_for_signed_in_users(served: Served) -> None:
     assert served.get("/v1/openapi.json", None).status_code == 401
     assert "/v1/cases" in served.get("/v1/openapi.json", Role.VIEWER).json()["paths"]
+
+
+def test_case_proposes_terms_and_the_first_step(served: Served) -> None:
+    slow = {"p_late": 0.9, "days_late_p50": 12.0, "days_late_p90": 30.0}
+    with served.store.transaction() as tx:
+        draft_id = tx.get("cases", case_id=served.case_ids[0])["draft_id"]
+        tx.update("decisions", slow, where={"draft_id": draft_id})
+        tx.update("drafts", {"payment_terms_days": 30}, where={"draft_id": draft_id})
+    body = served.get(f"/v1/cases/{served.case_ids[0]}").json()
+    expected = {
+        "terms": "shorter_terms",
+        "terms_text": "agree on 18 days instead of 30 next time: 90.0 % likely late, "
+        "12 days at the median",
+        "step": "notice_before_due",
+        "step_text": "notice 5 days before the due date",
+        "step_days": -5,
+        "step_on": None,  # it has no issue date yet
+        "expected_on": None,
+    }
+    assert expected == body["proposal"]

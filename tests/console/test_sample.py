@@ -63,8 +63,12 @@ def test_case_is_answered_without_a_recommendation(visit: Visit, billed: Install
     assert "issued already" in page
     assert "not shown before your answer" in page
     assert "likely wrong" not in page
+    assert "Payment, proposed" not in page
     done = visit.send(f"{path}/reject", path, reason="wrong_price")
     assert "Noted: it is wrong. It stays issued" in done.text
+    assert "Payment, proposed" in done.text
+    assert "<dt>Terms</dt><dd>as agreed</dd>" in done.text
+    assert "after the due date: " in done.text
     (label,) = world.rows(billed, "SELECT * FROM labels")
     assert ("sample", "wrong_price", 1.0) == (
         label["source"],

@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+from prebill.api.proposals import proposal_of
 from prebill.console import words
 from prebill.console.links import invoice_href
 from prebill.console.views import Corrections, Fact, Option
+from prebill.core.policy.collecting import Collecting
 from prebill.store.console import (
     contract_of,
     customer_of,
@@ -26,6 +28,19 @@ def case_facts(tx: Tx, case: Row) -> tuple[Fact, ...]:
         *_contract_facts(tx, case),
         *(_engine_facts(tx, case) if case["system"] else _draft_facts(case)),
     )
+
+
+def payment_facts(case: Row, limits: Collecting) -> tuple[Fact, ...]:
+    """Return when it is likely paid and what is proposed; nothing where nothing is known."""
+    proposal = proposal_of(case, limits)
+    if proposal is None:
+        return ()
+    on, day = proposal["step_on"], proposal["expected_on"]
+    step = proposal["step_text"] + (f": {words.day(on.isoformat())}" if on else "")
+    proposed = (Fact("Terms", proposal["terms_text"]), Fact("First step", step))
+    if day is None:
+        return proposed
+    return (Fact("Likely paid on", words.day(day.isoformat())), *proposed)
 
 
 def customer_name(tx: Tx, customer_id: str) -> str:

@@ -169,7 +169,7 @@ def queue(request: Request, served: Served, visitor: SignedIn) -> Response:
 def case(case_id: str, served: Served, visitor: SignedIn, told: str = "") -> Response:
     """Show a case; ``told`` names a notice of a closed list."""
     with served.store.read() as tx:
-        page = case_page(tx, served.installation.lake, visitor, case_id, Told(notice=told))
+        page = case_page(tx, served.installation, visitor, case_id, Told(notice=told))
     return render(page)
 
 
@@ -200,7 +200,7 @@ def _decided(request: Request, served: Services, visitor: Visitor, sent: Sent) -
         problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
         told = Told(problem=problem, reason=sent.form.get("reason", ""))
         with served.store.read() as tx:
-            page = case_page(tx, opened.lake, visitor, sent.case_id, told)
+            page = case_page(tx, opened, visitor, sent.case_id, told)
         return render(page, problem_of(error).status)
     told_as = {"release": "released", "correct": "corrected", "reject": "rejected"}[sent.kind]
     return see_other(f"{case_href(done.new_case_id or sent.case_id)}?told={told_as}")

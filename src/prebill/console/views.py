@@ -204,6 +204,8 @@ class CasePage:
     history: HistoryChart | None
     past: tuple[PastInvoice, ...]
     customer: str
+    #: When it is likely paid, proposed terms and first dunning step; empty: nothing is known.
+    payment: tuple[Fact, ...]
     facts: tuple[Fact, ...]
     timeline: tuple[Event, ...]
 

@@ -83,7 +83,7 @@ def list_cases(
 #: What judges said of a draft; a person who answers for the sample must not be led by it.
 _RECOMMENDED: Final = (
     *("reasons", "findings_json", "p_error", "p_error_basis", "direction"),
-    *("anomaly_score", "p_late", "days_late_p50", "confidence"),
+    *("anomaly_score", "p_late", "days_late_p50", "days_late_p90", "confidence"),
 )
 
 
@@ -166,15 +166,18 @@ def find_case(tx: Tx, case_id: str) -> Row:
         There is no such case.
     """
     row = tx.first(
-        f"SELECT {_CASE_COLUMNS}, e.p_error_basis, e.p_late, e.days_late_p50, e.confidence, "
-        "e.anomaly_score, e.findings_json, e.policy_hash, e.model_versions, "
-        "d.contract_id, d.subscription_id, g.issued_on, g.due_on, "
+        f"SELECT {_CASE_COLUMNS}, e.p_error_basis, e.p_late, e.days_late_p50, e.days_late_p90, "
+        "e.confidence, e.anomaly_score, e.findings_json, e.policy_hash, e.model_versions, "
+        "d.contract_id, d.subscription_id, d.payment_terms_days, "
+        "coalesce(g.issued_on, o.issued_on) AS issued_on, coalesce(g.due_on, o.due_on) AS due_on, "
         "coalesce(d.lines_json, g.lines_json) AS lines_json, "
         "coalesce(d.subtotal_minor, g.subtotal_minor) AS subtotal_minor, "
         "coalesce(d.tax_minor, g.tax_minor) AS tax_minor, "
         "coalesce(d.period_start_on, g.period_start_on, g.issued_on) AS period_start_on, "
         "coalesce(d.period_end_on, g.period_end_on) AS period_end_on "
-        f"FROM cases c {_CASE_JOINS} WHERE c.case_id = :case_id",
+        f"FROM cases c {_CASE_JOINS} "
+        "LEFT JOIN documents o ON o.draft_id = d.draft_id AND o.draft_version = d.version "
+        "WHERE c.case_id = :case_id",
         {"case_id": case_id},
     )
     if row is None:

@@ -3,11 +3,13 @@
 import html
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from prebill.core.collections.dunning import AS_AGREED, NOTICE, propose
 from prebill.core.money import format_minor
+from prebill.core.policy.collecting import Collecting
 
 if TYPE_CHECKING:
     from prebill.workflows.gate import GateResult
@@ -32,7 +34,7 @@ def report_html(result: "GateResult") -> str:
     """Write the report of a gate run."""
     joined = result.scored.decisions.join(
         result.inputs.drafts.invoices.select(
-            "invoice_id", "customer_id", "issued_on", "total_minor"
+            "invoice_id", "customer_id", "issued_on", "due_on", "total_minor"
         ),
         on="invoice_id",
         how="left",
@@ -42,6 +44,7 @@ def report_html(result: "GateResult") -> str:
         _money_lines(joined),
         _stopped(joined),
         _gaps(result.scored.gaps),
+        _payment(joined, result.policy.collecting),
         _left_out(result),
         _foot(result),
     ]
@@ -136,6 +139,36 @@ def _gaps(gaps: pl.DataFrame) -> str:
         f"{gaps.height - invoices.height:,} lines</h2>"
         + _table(["Customer", "What", "Ordinary amount"], rows, money_from=2)
     )
+
+
+def _payment(drafts: pl.DataFrame, limits: Collecting) -> str:
+    """When drafts are likely paid, and what is proposed for those that are no ordinary payers."""
+    dated = drafts.filter(pl.col("due_on").is_not_null()).with_columns(
+        terms_days=(pl.col("due_on") - pl.col("issued_on")).dt.total_days()
+    )
+    proposed = dated.join(propose(dated, limits), on="invoice_id", maintain_order="left")
+    unusual = proposed.filter((pl.col("terms") != AS_AGREED) | (pl.col("step") == NOTICE))
+    ranked = unusual.sort("currency", "total_minor", "invoice_id", descending=[False, True, False])
+    rows = [_payment_row(row) for row in ranked.head(SHOWN).iter_rows(named=True)]
+    ordinary = proposed.height - unusual.height
+    more = f" The {SHOWN:,} largest are shown." if unusual.height > SHOWN else ""
+    names = ["Invoice", "Total", "Customer", "Likely paid on", "Terms", "First step"]
+    return (
+        f"<h2>Payment: {unusual.height:,} with a proposal</h2><p class=quiet>Proposals "
+        "only: nothing is sent, and what was agreed stays. The other "
+        f"{ordinary:,} drafts: terms as agreed, a reminder after the due date.{more}</p>"
+    ) + (_table(names, rows, money_from=1, money_to=2) if rows else "")
+
+
+def _payment_row(row: dict[str, Any]) -> list[object]:
+    return [
+        row["invoice_id"],
+        format_minor(row["total_minor"], row["currency"]),
+        row["customer_id"],
+        row["expected_on"] or "may never be paid",
+        row["terms_text"],
+        f"{row['step_text']}: {row['step_on']}",
+    ]
 
 
 def _left_out(result: "GateResult") -> str:

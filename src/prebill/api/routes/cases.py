@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import date
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Response
@@ -13,6 +14,7 @@ from prebill.api.cursor import decode_cursor, encode_cursor
 from prebill.api.decide import MAX_NOTE, Decision, Kind, decide
 from prebill.api.idempotency import DoneOnce
 from prebill.api.problems import PreconditionFailedError, PreconditionRequiredError
+from prebill.api.proposals import proposal_of
 from prebill.core.errors import ConflictError, InputError
 from prebill.store.console import MAX_LIMIT, CaseFilter, Cursor, find_case, list_cases
 
@@ -49,6 +51,20 @@ class CaseBrief(BaseModel):
     reasons: list[dict[str, Any]]
 
 
+class Proposal(BaseModel):
+    """Proposed payment terms and first dunning step. Nothing of it is sent or changes anything."""
+
+    terms: str
+    terms_text: str
+    step: str
+    step_text: str
+    #: Days after the due date; negative: before it.
+    step_days: int
+    step_on: date | None
+    #: Median day of payment; null: no due date yet, or it may never be paid.
+    expected_on: date | None
+
+
 class CaseDetail(CaseBrief):
     """One case with what the judges found and the lines of its draft."""
 
@@ -60,9 +76,12 @@ class CaseDetail(CaseBrief):
     p_error_basis: str | None
     p_late: float | None
     days_late_p50: float | None
+    days_late_p90: float | None
     anomaly_score: float | None
     confidence: str | None
     policy_hash: str | None
+    #: Null: there are no payment figures.
+    proposal: Proposal | None
     findings: list[dict[str, Any]]
     lines: list[dict[str, Any]]
 
@@ -124,7 +143,8 @@ def get_case(case_id: str, served: Served, _: Reader, response: Response) -> Cas
     with served.store.read() as tx:
         row = find_case(tx, case_id)
     response.headers["ETag"] = etag_of(row)
-    return CaseDetail(**detail_of(row))
+    proposal = proposal_of(row, served.installation.load_policy().collecting)
+    return CaseDetail(**detail_of(row), proposal=Proposal(**proposal) if proposal else None)
 
 
 class DecisionBody(BaseModel):

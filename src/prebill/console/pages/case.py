@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from prebill.api.reasons import ERROR_REASONS, RELEASE_REASONS
+from prebill.bootstrap import Installation
 from prebill.console import words
 from prebill.console.charts import compare_bars
 from prebill.console.expectation import (
@@ -17,7 +18,7 @@ from prebill.console.expectation import (
     compare,
     findings_of,
 )
-from prebill.console.facts import case_facts, correction_choices
+from prebill.console.facts import case_facts, correction_choices, payment_facts
 from prebill.console.history import chart_of, past_invoices, past_rows
 from prebill.console.links import case_href
 from prebill.console.pages.queue import viewer_of
@@ -25,7 +26,6 @@ from prebill.console.sessions import Visitor
 from prebill.console.timeline import timeline
 from prebill.console.views import CasePage, ComparedLine, Fact, Option, Reason
 from prebill.core.scoring.labels import SAMPLE
-from prebill.lake import Lake
 from prebill.store.console import find_case, names_of, next_case_id, verdict_of
 from prebill.store.engine import Tx
 
@@ -61,7 +61,7 @@ class Told:
 
 
 def case_page(
-    tx: Tx, lake: Lake, visitor: Visitor, case_id: str, told: Told | None = None
+    tx: Tx, opened: Installation, visitor: Visitor, case_id: str, told: Told | None = None
 ) -> CasePage:
     """Read everything about a case."""
     told = told or Told()
@@ -70,7 +70,7 @@ def case_page(
     lines = json.loads(case["lines_json"] or "[]")
     comparison = compare(lines, findings, tax_minor=case["tax_minor"] or 0)
     currency, buttons = case["currency"], _buttons(case)
-    past = past_invoices(tx, lake, case)
+    past = past_invoices(tx, opened.lake, case)
     following = next_case_id(tx)
     is_blind = case["kind"] == SAMPLE and case["status"] == "open"
     return CasePage(
@@ -107,6 +107,7 @@ def case_page(
         history=chart_of(past, case),
         past=past_rows(past, case),
         customer=case["customer_name"] or case["customer_id"] or case["draft_id"],
+        payment=payment_facts(case, opened.load_policy().collecting),
         facts=case_facts(tx, case),
         timeline=timeline(tx, case_id, case["draft_id"], opened_at=case["opened_at"]),
     )

@@ -11,6 +11,7 @@ import polars as pl
 import yaml
 
 from prebill.core.errors import PolicyError
+from prebill.core.policy.collecting import Collecting, parse_collecting
 from prebill.core.policy.decide import decide
 from prebill.core.policy.rules import KINDS, Action, Rule
 from prebill.core.policy.rules.base import number, text, texts
@@ -22,7 +23,7 @@ _TOP: Final = {"version", "name", "prior", "costs", "rules", "failures", "routes
 _PRIOR: Final = {"error", "tail_exponent"}
 _COSTS: Final = {"over", "under", "review_minutes"}
 #: Sections that a policy may leave out.
-_OPTIONAL: Final = {"payment_risk", "sample"}
+_OPTIONAL: Final = {"payment_risk", "collections", "sample"}
 _PAYMENT_RISK: Final = {"natural_persons"}
 _VERSION: Final = 1
 
@@ -44,6 +45,7 @@ class Policy:
     default_queue: str
     sla_hours: dict[str, float]
     judges_persons: bool
+    collecting: Collecting
     sampling: Sampling
     #: Action → lowest anomaly score that leads to it.
     score_limits: dict[str, float]
@@ -75,6 +77,7 @@ class Policy:
             default_queue=default_queue,
             sla_hours=_sla_hours(document),
             judges_persons=_judges_persons(document),
+            collecting=parse_collecting(document.get("collections")),
             sampling=parse_sampling(document.get("sample")),
             score_limits=_score_limits(document),
         )
