@@ -19,6 +19,7 @@ from prebill.store.metrics import metrics_of
 from prebill.store.users import Role
 from prebill.workflows.deliver import deliver_due
 from prebill.workflows.gate_cases import Origin
+from prebill.workflows.replay import replay
 from tests.api.conftest import Served
 from tests.api.gate import RIGHT, WRONG, decide, gate, rows, send, sent
 from tests.api.history import invoice, line_of
@@ -89,6 +90,25 @@ def test_case_decision_and_audit_entries_are_stored_together(served: Served) -> 
         ("draft", held["state"], controller),
         ("case", "open", controller),
     ]
+
+
+def test_decision_of_the_gate_is_derived_again(
+    served: Served, settings: Settings, lake: Lake
+) -> None:
+    held = sent(served, TENFOLD)
+    found = replay(opened(served, settings, lake), held["case_id"], from_facts=True)
+    told = {check.part: check.outcome.value for check in found.checks}
+    expected = {
+        "draft": "left out",
+        "feature row": "left out",
+        "models": "same",
+        "policy": "same",
+        "P(error)": "same",
+        "money": "same",
+        "decision": "same",
+        "facts": "left out",
+    }
+    assert expected == told
 
 
 def test_same_content_is_one_case(served: Served) -> None:

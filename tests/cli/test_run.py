@@ -36,6 +36,13 @@ def test_a_period_is_run_reconciled_and_measured(billed_home: Path) -> None:
     sides = prebill("reconcile", "--period", "2026-10")
     assert sides.returncode == 0
     assert sides.stdout.count("ok ") == 5
+    draft_id = "DE1:2026-10:S0000000"
+    replayed = prebill("replay", draft_id, "--facts")
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    assert replayed.stdout.startswith(f"{draft_id}, version ")
+    assert "same      decision             release with 0 reasons" in replayed.stdout
+    assert "same      features from facts" in replayed.stdout
+    assert prebill("replay", "nothing").returncode == 3
     measured = prebill("metrics", "--period", "2026-10")
     assert "touchless share         100.0%" in measured.stdout
 

@@ -17,7 +17,7 @@ from dbos import DBOS, SetWorkflowID
 from prebill import audit
 from prebill.bootstrap import Installation, Judges
 from prebill.core.calendar import date_in_zone
-from prebill.core.errors import ConflictError
+from prebill.core.errors import ConflictError, NotFoundError
 from prebill.core.scoring.frames import ScoringInputs
 from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.scorer import learn
@@ -152,6 +152,28 @@ def _prepare(opened: Installation, run_id: str, shard: int) -> tuple[Held, Shard
     issuing = issuing_of(opened, inputs.billing.entities, run.as_of_at, run.entered_by)
     held = Held(rows, rows.chunks(), result.skips, issuing, _digest(result), seconds, counts)
     return held, result
+
+
+def computed_again(opened: Installation, run_id: str, customer_id: str) -> ShardResult:
+    """Compute the shard of a customer from what the run was frozen to; nothing is written.
+
+    Raises
+    ------
+    ConflictError
+        Policy, models or reference data are no longer those of the run.
+    NotFoundError
+        The run did not bill the customer.
+    """
+    with opened.store.read() as tx:
+        members = members_of(tx, run_id)
+    shard = next((n for n, own in enumerate(members) if customer_id in own), None)
+    if shard is None:
+        message = f"{run_id} has no customer {customer_id}"
+        raise NotFoundError(message, run_id=run_id, customer_id=customer_id)
+    try:
+        return _prepare(opened, run_id, shard)[1]
+    finally:
+        memory.clear()
 
 
 def _common(opened: Installation, run: Run, watch: Stopwatch) -> Common:

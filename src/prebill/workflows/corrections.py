@@ -112,18 +112,27 @@ def _one_off(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+#: What the one-off lines of a draft say, as its version covers it.
+SAID: Final = pl.concat_str("line_id", "name", "amount_minor", separator="|").sort().str.join("\n")
+
+
+def version_with(version: str, said: str) -> str:
+    """The version of a draft with one-off lines: of the draft as priced, and what they say."""
+    return hashlib.sha256(f"{version}\n{said}".encode()).hexdigest()
+
+
 def _totalled(drafts: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
     """Add the lines to the totals; the version covers them too."""
     sums = added.group_by("draft_id").agg(
         more=pl.col("amount_minor").sum(),
         more_tax=pl.col("tax_minor").sum(),
         count=pl.len().cast(pl.Int64),
-        said=pl.concat_str("line_id", "name", "amount_minor", separator="|").sort().str.join("\n"),
+        said=SAID,
     )
     joined = drafts.join(sums, on="draft_id", how="left", maintain_order="left")
     pairs = joined.filter(pl.col("said").is_not_null()).select("draft_id", "version", "said")
     versions = {
-        draft_id: hashlib.sha256(f"{version}\n{said}".encode()).hexdigest()
+        draft_id: version_with(version, said)
         for draft_id, version, said in pairs.iter_rows()  # only the few that a person corrected
     }
     zero = pl.lit(0, dtype=pl.Int64)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from prebill.core.billing.finality import LATE_USAGE
+from prebill.core.billing.findings import DETECTOR as BILLING
 from prebill.core.schemas.internal import DECISIONS, FINDINGS, GAPS
 from prebill.core.scoring.combine import reasons_json
 from prebill.core.scoring.scorer import Scored
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 ACTIONS: Final = ("release", "review", "hold")
 READINESS: Final = "readiness"
+#: Stands for the judge where judging itself failed.
+FAILED: Final = "scoring"
 
 
 def escalate(decisions: pl.DataFrame, findings: pl.DataFrame, *, action: str) -> pl.DataFrame:
@@ -87,12 +91,57 @@ def readiness(
     )
 
 
+def decided_again(
+    decisions: pl.DataFrame, drafts: pl.DataFrame, findings: pl.DataFrame, policy: "Policy"
+) -> pl.DataFrame:
+    """Derive actions and reasons from stored scores and findings, in the order of a run.
+
+    Parameters
+    ----------
+    decisions : pl.DataFrame
+        ``DECISIONS`` as stored.
+    drafts : pl.DataFrame
+        ``draft_id, total_minor``.
+    findings : pl.DataFrame
+        ``FINDINGS`` of judges, policy, billing and readiness, as stored.
+    policy : Policy
+        Which decided then.
+
+    Returns
+    -------
+    pl.DataFrame, one row per decision
+        ``invoice_id, action, reasons``: equal to what is stored if nothing was altered.
+    """
+    by_billing, is_late = pl.col("detector") == BILLING, pl.col("code") == LATE_USAGE
+    is_blocker = pl.col("detector") == READINESS
+    judged = findings.filter(~by_billing & ~is_blocker)
+    totals = drafts.select("total_minor", invoice_id="draft_id")
+    scores = decisions.drop("action", "reasons").join(totals, on="invoice_id", how="left")
+    again = (
+        scores.join(policy.decide(scores, judged), on="invoice_id")
+        .join(reasons_json(judged), on="invoice_id", how="left")
+        .with_columns(pl.col("reasons").fill_null("[]"))
+    )
+    # Where judging itself failed, no policy was asked.
+    failed = judged.filter(pl.col("detector") == FAILED).select("invoice_id", failed=True)
+    again = (
+        again.join(failed, on="invoice_id", how="left")
+        .with_columns(action=pl.when("failed").then(pl.lit("review")).otherwise("action"))
+        .select(decisions.columns)
+    )
+    billed = findings.filter(by_billing & ~is_late)
+    again = with_billing_findings(again, drafts, billed, policy)
+    again = escalate(again, findings.filter(by_billing & is_late), action="review")
+    again = escalate(again, findings.filter(is_blocker), action="hold")
+    return again.select("invoice_id", "action", "reasons")
+
+
 def cannot_judge(drafts: pl.DataFrame, policy: "Policy", reason: str) -> Scored:
     """Send every draft to a person, saying why nothing could be judged."""
     findings = FINDINGS.conform(
         drafts.select(
             pl.col("draft_id").alias("invoice_id"),
-            detector=pl.lit("scoring"),
+            detector=pl.lit(FAILED),
             code=pl.lit("could_not_judge"),
             basis=pl.lit("could_not_judge"),
             text=pl.lit(reason[:500]),

@@ -132,7 +132,9 @@ def _decision_rows(result: ShardResult, stamp: Stamp) -> pl.DataFrame:
     return (
         DECISIONS.conform(result.decisions)
         .join(listed, on="invoice_id", how="left", maintain_order="left")
-        .join(_feature_hashes(result), on="invoice_id", how="left", maintain_order="left")
+        .join(
+            feature_hashes(result.feature_rows), on="invoice_id", how="left", maintain_order="left"
+        )
         .rename({"invoice_id": "draft_id"})
         .join(versions, on="draft_id", how="left", maintain_order="left")
         .with_columns(
@@ -145,9 +147,8 @@ def _decision_rows(result: ShardResult, stamp: Stamp) -> pl.DataFrame:
     )
 
 
-def _feature_hashes(result: ShardResult) -> pl.DataFrame:
+def feature_hashes(rows: pl.DataFrame) -> pl.DataFrame:
     """SHA-256 of each feature row, by which a replay finds that it has the same features."""
-    rows = result.feature_rows
     texts = rows.select(
         pl.concat_str(pl.all().cast(pl.String).fill_null(""), separator="|").alias("text")
     )["text"]

@@ -153,6 +153,31 @@ def versions(drafts: pl.DataFrame, lines: pl.DataFrame) -> pl.Series:
     return _digests(heads["text"], texts, drafts["lines"].cum_sum().to_list())
 
 
+def versions_of(drafts: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Hash stored drafts again: ``draft_id, version``, equal to the byte if nothing was altered.
+
+    Parameters
+    ----------
+    drafts : pl.DataFrame, DRAFTS
+        Heads.
+    lines : pl.DataFrame, DRAFT_LINES
+        As priced: without what a person added.
+    """
+    of_draft = lines.group_by("draft_id").agg(lines=pl.len())
+    heads = (
+        drafts.drop("lines")
+        .join(of_draft, on="draft_id")
+        .sort("draft_id")
+        .with_columns(pl.col("lines").cast(pl.Int64), payer_id="customer_id")
+    )
+    ordered = (
+        lines.join(heads, on="draft_id", how="semi")
+        .sort("draft_id", pl.col("line_id").cast(pl.Int64))
+        .with_columns(charge_key=pl.concat_str([_text(n) for n in _OF_CHARGE], separator="|"))
+    )
+    return heads.select("draft_id").with_columns(versions(heads, ordered))
+
+
 def _digests(heads: pl.Series, texts: pl.Series, ends: list[int]) -> pl.Series:
     """Hash each head with the run of line texts that ends at its place."""
     # SHA-256 exists outside of polars only. One joined text, hashed in slices: 100,000 drafts of

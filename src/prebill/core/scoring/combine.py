@@ -18,8 +18,10 @@ FULL_HISTORY: Final = 4
 #: One direction must outweigh the other by this to be named.
 CLEARLY: Final = 1.5
 PPM: Final = 1_000_000
-_EXPONENT: Final = pl.col("currency").replace_strict(
-    CURRENCY_EXPONENTS, default=2, return_dtype=pl.Float64
+_FACTOR: Final = pl.col("currency").replace_strict(
+    {currency: 10.0**exponent for currency, exponent in CURRENCY_EXPONENTS.items()},
+    default=100.0,
+    return_dtype=pl.Float64,
 )
 
 
@@ -151,7 +153,9 @@ def with_money(drafts: pl.DataFrame, findings: pl.DataFrame, terms: Terms) -> pl
         direction=direction, saved_minor=saved.fill_null(0), unpaid_minor=unpaid.fill_null(0)
     ).with_columns(
         expected_loss_minor=pl.col("saved_minor") + pl.col("unpaid_minor"),
-        priority=pl.col("saved_minor") / 10.0**_EXPONENT / terms.review_minutes,
+        # Divided by a column: polars divides many rows by a number as it multiplies by its inverse,
+        # but one row not, and the last bit would differ.
+        priority=pl.col("saved_minor") / (_FACTOR * terms.review_minutes),
     )
     return collected(plan)
 
