@@ -209,7 +209,12 @@ def history(lines: pl.DataFrame, months: int, rng: np.random.Generator) -> dict[
     start = pl.date(2026, 10, 1).dt.offset_by(pl.format("-{}mo", pl.col("months_ago")))
     invoices = (
         past.group_by(
-            "invoice_id", "customer_id", "currency", "months_ago", legal_entity="entity_id"
+            "invoice_id",
+            "customer_id",
+            "currency",
+            "months_ago",
+            legal_entity="entity_id",
+            maintain_order=True,  # the delays below are dealt by position
         )
         .agg(subtotal_minor=pl.col("amount_minor").sum(), tax_minor=pl.col("tax_minor").sum())
         .with_columns(

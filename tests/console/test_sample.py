@@ -67,8 +67,8 @@ def test_case_is_answered_without_a_recommendation(visit: Visit, billed: Install
     done = visit.send(f"{path}/reject", path, reason="wrong_price")
     assert "Noted: it is wrong. It stays issued" in done.text
     assert "Payment, proposed" in done.text
-    assert "<dt>Terms</dt><dd>as agreed</dd>" in done.text
-    assert "after the due date: " in done.text
+    assert "<dt>Terms</dt><dd>agree on 19 days instead of 30 next time: 78.8 %" in done.text
+    assert "reminder 3 days after the due date: " in done.text
     (label,) = world.rows(billed, "SELECT * FROM labels")
     assert ("sample", "wrong_price", 1.0) == (
         label["source"],
