@@ -44,9 +44,12 @@ def invoices() -> pl.DataFrame:
     )
 
 
+def days(*rows: dict[str, object]) -> pl.DataFrame:
+    return USAGE_DAYS.conform(pl.DataFrame(rows, schema_overrides=dict(USAGE_DAYS.schema)))
+
+
 def windows(*rows: dict[str, object]) -> dict[tuple[str, str], dict[str, object]]:
-    frame = USAGE_DAYS.conform(pl.DataFrame(rows, schema_overrides=dict(USAGE_DAYS.schema)))
-    profile = usage_shape.profile(frame, invoices(), invoices())
+    profile = usage_shape.profile(days(*rows), invoices(), invoices())
     return {(row["invoice_id"], row["meter"]): row for row in profile.iter_rows(named=True)}
 
 
@@ -94,6 +97,16 @@ def test_days_whose_mean_event_is_exactly_the_day_befores() -> None:
     found = windows(*rows, *used("storage", [31, 32, 33]))
     assert found["I10", "calls"]["equal_days"] == 3
     assert found["I10", "storage"]["equal_days"] == 0
+
+
+def test_two_invoices_that_bill_from_the_same_day_see_the_same_usage() -> None:
+    yearly = invoices().with_columns(
+        pl.lit("Y1").alias("invoice_id"), period_end_on=pl.lit(FIRST + timedelta(365))
+    )
+    both = pl.concat([invoices(), yearly.head(1)])
+    profile = usage_shape.profile(days(*used("calls", [0, 1, 9])), both, both)
+    seen = dict(profile.select("invoice_id", "events").iter_rows())
+    assert {"I9": 3, "I10": 0, "Y1": 3} == seen
 
 
 def test_order_of_the_rows_says_nothing() -> None:

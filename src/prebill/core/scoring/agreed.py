@@ -259,6 +259,7 @@ def _by_charge(drafts: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
             *last,
             pl.col("amount_minor").sum(),
             pl.col("quantity").sum(),
-            line_ids=pl.col("line_id").sort().str.join(","),
+            line_ids=pl.col("line_id"),
         )
+        .with_columns(pl.col("line_ids").list.join(","))
     )

@@ -96,12 +96,14 @@ def _billed(lines: pl.DataFrame) -> pl.DataFrame:
     """Quantity and money of each product of an invoice; lines without quantity bill no meter."""
     return (
         lines.filter(pl.col("quantity") > 0)
-        .group_by("invoice_id", "product")
+        .sort("line_id")
+        .group_by("invoice_id", "product", maintain_order=True)
         .agg(
             billed=pl.col("quantity").sum(),
             amount=pl.col("amount").sum(),
-            line_ids=pl.col("line_id").sort().str.join(","),
+            line_ids=pl.col("line_id"),
         )
+        .with_columns(pl.col("line_ids").list.join(","))
     )
 
 

@@ -81,38 +81,34 @@ def profile(usage_days: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame
     """
     if usage_days.is_empty():
         return pl.DataFrame()
-    windows = _windows(invoices, keys).join(
-        keys.select("customer_id").unique(), on="customer_id", how="semi"
-    )
+    payers = keys.select("customer_id").unique().sort("customer_id").with_row_index("payer")
+    windows = _windows(invoices, keys).join(payers, on="customer_id")
     if windows.is_empty():
         return pl.DataFrame()
     first_on: date = windows["window_start_on"].min()  # type: ignore[assignment]
-    daily = _compared(_daily(usage_days.filter(pl.col("used_on") >= first_on)))
-    spans = windows.select("customer_id", "window_start_on", "window_end_on").unique()
+    daily = _compared(_daily(usage_days.filter(pl.col("used_on") >= first_on), payers))
+    spans = windows.select("payer", "window_start_on", "window_end_on").unique()
     placed = (
         daily.sort("used_on")
         .join_asof(
             spans.sort("window_start_on", "window_end_on"),
             left_on="used_on",
             right_on="window_start_on",
-            by="customer_id",
+            by="payer",
             strategy="backward",
             check_sortedness=False,
         )
         .filter(pl.col("used_on") < pl.col("window_end_on"))
-        .sort("customer_id", "meter", "used_on")
+        .sort("series", "used_on")
     )
-    key = ["customer_id", "meter", "window_start_on", "window_end_on"]
-    found = placed.with_columns(gap=_gap(key[:3])).group_by(key).agg(*_statistics())
-    since = daily.group_by("customer_id", "meter").agg(since_on=pl.col("used_on").min())
-    pairs = windows.join(since, on="customer_id").filter(
-        pl.col("since_on") < pl.col("window_end_on")
-    )
+    key = ["series", "window_start_on"]
+    found = placed.with_columns(gap=_gap(key)).group_by(key).agg(*_statistics())
+    since = daily.group_by("payer", "meter", "series").agg(since_on=pl.col("used_on").min())
+    pairs = windows.join(since, on="payer").filter(pl.col("since_on") < pl.col("window_end_on"))
     return pairs.join(found, on=key, how="left").with_columns(
         pl.col("events", "repeated_events", "active_days").fill_null(0),
         pl.col("quantity", "repeated_quantity").fill_null(0.0),
         longest_silence=_longest_silence(),
-        series=pl.concat_str("customer_id", "meter", separator="|"),
         window_days=(pl.col("window_end_on") - pl.col("window_start_on")).dt.total_days(),
     )
 
@@ -225,33 +221,61 @@ def _compared(daily: pl.DataFrame) -> pl.DataFrame:
     ``off`` is null before ``LEAST_WEEKS`` earlier days of the weekday; ``is_equal`` tells that the
     mean event is exactly the day before's.
     """
-    meter = ["customer_id", "meter"]
-    log = pl.col("quantity").log1p()
-    usual = log.rolling_median(WEEKS, min_samples=LEAST_WEEKS).shift()
+    weekday = pl.col("series") * 8 + pl.col("used_on").dt.weekday()
+    days = daily.with_columns(weekday=weekday, log=pl.col("quantity").log1p())
+    days = days.sort("weekday", "used_on").with_columns(place=_apart("weekday", WEEKS))
+    usual = pl.col("log").rolling_median_by(
+        "place", window_size=f"{WEEKS}i", min_samples=LEAST_WEEKS, closed="left"
+    )
     mean = pl.col("quantity") / pl.col("events")
-    return daily.sort(*meter, "used_on").with_columns(
-        off=log - usual.over(*meter, pl.col("used_on").dt.weekday()),
-        is_equal=((mean == mean.shift()) & (mean > 0)).over(*meter).fill_null(value=False),
+    is_equal = (pl.col("series") == pl.col("series").shift()) & (mean == mean.shift()) & (mean > 0)
+    return (
+        days.with_columns(off=pl.col("log") - usual)
+        .sort("series", "used_on")
+        .with_columns(is_equal=is_equal.fill_null(value=False))
     )
 
 
-def _daily(usage_days: pl.DataFrame) -> pl.DataFrame:
-    """Sources together; a meter that only one source feeds is a row a day already."""
+def _apart(group: str, width: int) -> pl.Expr:
+    """Row numbers of rows sorted by group, ``width`` more from one group to the next.
+
+    A window of that width by them never reaches into another group: one pass over the column, where
+    a window function would start anew for each of a million groups.
+    """
+    begins = (pl.col(group) != pl.col(group).shift()).fill_null(value=False)
+    return pl.int_range(pl.len(), dtype=pl.Int64) + begins.cum_sum().cast(pl.Int64) * width
+
+
+def _daily(usage_days: pl.DataFrame, payers: pl.DataFrame) -> pl.DataFrame:
+    """Sources together, by numbers instead of names: ``payer``, and ``series`` with its meter.
+
+    A meter that only one source feeds is a row a day already.
+    """
     amounts = ["quantity", "repeated_quantity", "largest_quantity"]
     summed = ["events", "repeated_events", "quantity", "repeated_quantity"]
-    key = ["customer_id", "meter", "used_on"]
-    days = usage_days.select(*key, "source", *summed, "largest_quantity").with_columns(
-        pl.col(amounts).cast(pl.Float64)
+    key = ["payer", "meter", "series", "used_on"]
+    sources = (
+        usage_days.group_by("meter")
+        .agg(is_several=pl.col("source").n_unique() > 1)
+        .sort("meter")
+        .with_row_index("number")
     )
-    sources = days.group_by("meter").agg(pl.col("source").n_unique())
-    several = sources.filter(pl.col("source") > 1)
-    single = days.join(several, on="meter", how="anti").drop("source")
+    numbered = usage_days.join(payers, on="customer_id").join(sources, on="meter")
+    days = numbered.select(
+        "payer",
+        "meter",
+        "used_on",
+        "is_several",
+        *summed,
+        "largest_quantity",
+        series=pl.col("payer").cast(pl.Int64) * sources.height + pl.col("number"),
+    ).with_columns(pl.col(amounts).cast(pl.Float64))
     merged = (
-        days.join(several, on="meter", how="semi")
+        days.filter("is_several")
         .group_by(key)
         .agg(pl.col(summed).sum(), pl.col("largest_quantity").max())
     )
-    return pl.concat([single, merged])
+    return pl.concat([days.filter(~pl.col("is_several")), merged], how="diagonal")
 
 
 def _gap(key: list[str]) -> pl.Expr:
