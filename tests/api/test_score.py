@@ -38,6 +38,20 @@ def test_ordinary_invoice_is_released_and_tenfold_is_not(gate: Served) -> None:
     assert wrong["reasons"][0]["amount_minor"] > 0
 
 
+def test_profiles_of_another_form_are_made_anew_first(
+    gate: Served, settings: Settings, lake: Lake
+) -> None:
+    with gate.store.transaction() as tx:
+        tx.execute("UPDATE profiles SET payload = '2:older' WHERE customer_id = '*mark'")
+    answer = score(gate, invoice(7, 12))
+    assert 409 == answer.status_code
+    assert "no profile was prepared yet" in answer.text
+    opened = Installation(settings, gate.store, lake)
+    assert is_stale(opened)
+    prepare_profiles(opened)
+    assert 200 == score(gate, invoice(7, 12)).status_code
+
+
 def test_decision_and_audit_entry_are_stored(
     served: Served, settings: Settings, lake: Lake
 ) -> None:

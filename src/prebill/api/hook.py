@@ -24,6 +24,7 @@ from prebill.store.engine import Row, Tx
 from prebill.store.engine_drafts import decided_now
 from prebill.store.profiles import (
     COMPANY,
+    FORM,
     MARK,
     books_of,
     customers_named,
@@ -91,7 +92,7 @@ class Hook:
     def _gather(self, tx: Tx, invoices: pl.DataFrame) -> "Past":
         names = sorted(set(invoices["customer_id"]))
         profiles = read_profiles(tx, [*names, MARK])
-        if MARK not in profiles:
+        if MARK not in profiles or not profiles[MARK]["payload"].startswith(FORM):
             message = "no profile was prepared yet: import the history, then wait a minute"
             raise ConflictError(message)
         company = self._known(tx, profiles[MARK]["payload"])
@@ -126,6 +127,7 @@ class Hook:
             drafts=Books(invoices, lines),
             customers=past.customers,
             remembered=prepared.remembered,
+            owed=prepared.owed,
         )
         scene = scene_prepared(inputs, prepared, norms, everybody)
         if scene is None:

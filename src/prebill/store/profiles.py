@@ -21,6 +21,8 @@ BOOKS: Final = {frame.name: pl.Schema(frame.schema) for frame in (INVOICES, INVO
 #: No customer id begins with a star: the data contract forbids it nowhere, the sort order shows it.
 COMPANY: Final = "*company"
 MARK: Final = "*mark"
+#: How a mark begins; another number: rows of another form, made by another version of this program.
+FORM: Final = "3:"
 
 Facts = dict[str, pl.DataFrame]
 

@@ -19,14 +19,12 @@ from prebill.lake.tables import TABLES
 from prebill.store.documents import own_history
 from prebill.store.engine import Tx
 from prebill.store.lake_index import named_batches
-from prebill.store.profiles import COMPANY, MARK, payloads, replace_profiles
+from prebill.store.profiles import COMPANY, FORM, MARK, payloads, replace_profiles
 from prebill.workflows.shard import gate_lines
 
 FRAMES: Final = (INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
 #: What features look back on, and payments of the invoices before that.
 KEPT: Final = timedelta(days=LOOK_BACK_DAYS + 120)
-#: Counts up when rows have another form.
-FORM: Final = 2
 
 
 def is_stale(opened: Installation) -> bool:
@@ -93,5 +91,5 @@ def _mark(tx: Tx, opened: Installation) -> str:
     batches = {table: named_batches(tx, table) for table in TABLES if table != "usage_events"}
     documents = tx.scalar("SELECT count(*) FROM documents")
     models = opened.load_judges().models.versions
-    text = json.dumps([FORM, batches, documents, models], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    text = json.dumps([batches, documents, models], sort_keys=True)
+    return FORM + hashlib.sha256(text.encode()).hexdigest()

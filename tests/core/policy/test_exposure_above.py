@@ -11,10 +11,13 @@ import yaml
 from prebill.core.errors import PolicyError
 from prebill.core.policy.model import Policy
 from prebill.core.schemas.inbound import PAYMENTS
+from prebill.core.scoring.company import company_of
+from prebill.core.scoring.detectors import DRAFT_DETECTORS
 from prebill.core.scoring.exposure import Receivables
-from prebill.core.scoring.frames import ScoringInputs
+from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models
-from prebill.core.scoring.scorer import Scored, score
+from prebill.core.scoring.prepared import prepare, scene_prepared
+from prebill.core.scoring.scorer import Scored, score, score_scene
 from tests.core.policy.test_policy import document
 from tests.core.scoring.company import DRAFTED, company
 
@@ -79,6 +82,20 @@ def test_slow_payer_above_the_limit_is_reviewed_and_told_in_money(inputs: Scorin
         f"{pounds(draft)}, limit 100.00 GBP; {late} % likely late, likely paid on {paid_on}"
     )
     assert reason["amount_minor"] is None
+
+
+def test_prepared_profile_knows_what_is_open_as_the_books_do(inputs: ScoringInputs) -> None:
+    kept = company_of(inputs, None)
+    prepared = prepare(inputs, kept.everybody)
+    alone = replace(inputs, history=Books(), remembered=prepared.remembered, owed=prepared.owed)
+    alone = replace(alone, payments=PAYMENTS.empty(), usage_days=inputs.usage_days.clear())
+    scene = scene_prepared(alone, prepared, kept.norms, kept.everybody)
+    assert scene is not None
+    found = score_scene(scene, Models(), policy(), DRAFT_DETECTORS).findings
+    by_books = score(inputs, Models(), policy()).findings
+    above = pl.col("code") == "exposure_above_limit"
+    assert 1 == by_books.filter(above).height
+    assert by_books.filter(above)["text"].to_list() == found.filter(above)["text"].to_list()
 
 
 def test_below_the_limit_nothing_is_stopped(inputs: ScoringInputs) -> None:

@@ -96,7 +96,7 @@ def of_customers(inputs: ScoringInputs, names: list[str]) -> ScoringInputs:
 
 
 def beside(inputs: ScoringInputs, prepared: Prepared) -> ScoringInputs:
-    return replace(inputs, history=Books(), remembered=prepared.remembered)
+    return replace(inputs, history=Books(), remembered=prepared.remembered, owed=prepared.owed)
 
 
 @pytest.mark.parametrize("days", [0, 17, 29])

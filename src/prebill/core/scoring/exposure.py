@@ -4,10 +4,14 @@ Receivables only, in the draft's own currency. Which exposure is too much is the
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
 from prebill.core.scoring.features.payment_history import SETTLED_PER_MILLE
+
+#: Columns of an invoice that say what is owed.
+OWED: Final = ("invoice_id", "customer_id", "currency", "issued_on", "due_on", "total_minor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,42 @@ def exposures(drafts: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
     )
 
 
+def owed(receivables: Receivables) -> pl.DataFrame:
+    """Find what is open once all that was received is counted.
+
+    Returns
+    -------
+    pl.DataFrame, one row per open invoice
+        ``OWED``; ``total_minor`` is the rest, so that without payments these are receivables again.
+    """
+    received = (
+        _received(receivables).group_by("owed_id").agg(received_minor=pl.col("amount_minor").sum())
+    )
+    known = receivables.invoices.select(OWED).join(
+        received, left_on="invoice_id", right_on="owed_id", how="left"
+    )
+    return known.filter(_is_open()).with_columns(total_minor=_rest_minor()).select(OWED)
+
+
+def _received(receivables: Receivables) -> pl.DataFrame:
+    """Payments and credits: ``owed_id, on, amount_minor``."""
+    return pl.concat(
+        [
+            receivables.payments.select("amount_minor", owed_id="invoice_id", on="paid_on"),
+            receivables.credit_notes.select("amount_minor", owed_id="invoice_id", on="issued_on"),
+        ]
+    )
+
+
+def _rest_minor() -> pl.Expr:
+    return pl.col("total_minor") - pl.col("received_minor").fill_null(0)
+
+
+def _is_open() -> pl.Expr:
+    received = pl.col("received_minor").fill_null(0)
+    return received * 1000 < pl.col("total_minor") * SETTLED_PER_MILLE
+
+
 def _open_on_the_day(drafts: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
     """One row per draft and invoice of its customer that is open: ``invoice_id, day, due_on``."""
     issued = receivables.invoices.select(
@@ -75,26 +115,12 @@ def _open_on_the_day(drafts: pl.DataFrame, receivables: Receivables) -> pl.DataF
     pairs = asked.join(issued, on=["customer_id", "currency"]).filter(
         pl.col("issued_before") < pl.col("day"), pl.col("owed_id") != pl.col("invoice_id")
     )
-    received = pl.concat(
-        [
-            receivables.payments.select("amount_minor", owed_id="invoice_id", on="paid_on"),
-            receivables.credit_notes.select("amount_minor", owed_id="invoice_id", on="issued_on"),
-        ]
-    )
     by_then = (
         pairs.select("invoice_id", "owed_id", "day")
-        .join(received, on="owed_id")
+        .join(_received(receivables), on="owed_id")
         .filter(pl.col("on") < pl.col("day"))
         .group_by("invoice_id", "owed_id")
         .agg(received_minor=pl.col("amount_minor").sum())
     )
-    known = pairs.join(by_then, on=["invoice_id", "owed_id"], how="left").with_columns(
-        pl.col("received_minor").fill_null(0)
-    )
-    is_open = pl.col("received_minor") * 1000 < pl.col("total_minor") * SETTLED_PER_MILLE
-    return known.filter(is_open).select(
-        "invoice_id",
-        "day",
-        "due_on",
-        open_minor=pl.col("total_minor") - pl.col("received_minor"),
-    )
+    known = pairs.join(by_then, on=["invoice_id", "owed_id"], how="left")
+    return known.filter(_is_open()).select("invoice_id", "day", "due_on", open_minor=_rest_minor())

@@ -73,8 +73,9 @@ class ScoringInputs:
 
     ``as_of_on``: the day before which models and tails learn, where that is not the first draft's.
     ``remembered``: rows of :func:`payment_profile.remembered`, made before; payment figures then
-    read them instead of ``payments`` and ``credit_notes``. ``terms``: what contracts say, where
-    nothing prices them (:mod:`announced`).
+    read them instead of ``payments`` and ``credit_notes``. ``owed``: what was open when those were
+    made (:func:`exposure.owed`), read instead of the history with them. ``terms``: what contracts
+    say, where nothing prices them (:mod:`announced`).
     """
 
     history: Books
@@ -88,6 +89,7 @@ class ScoringInputs:
     terms: pl.DataFrame = field(default_factory=TERMS.empty)
     as_of_on: date | None = None
     remembered: pl.DataFrame | None = None
+    owed: pl.DataFrame | None = None
 
     @property
     def cut_off(self) -> date | None:
@@ -142,6 +144,7 @@ def settle(inputs: ScoringInputs) -> ScoringInputs:
         terms=inputs.terms,
         as_of_on=inputs.as_of_on,
         remembered=inputs.remembered,
+        owed=inputs.owed,
     )
 
 

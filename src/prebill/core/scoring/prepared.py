@@ -14,6 +14,7 @@ from prebill.core.money import DECIMAL
 from prebill.core.schemas.inbound import CUSTOMERS, INVOICE_LINES, INVOICES
 from prebill.core.schemas.internal import USAGE_DAYS
 from prebill.core.scoring.detectors.base import Scene
+from prebill.core.scoring.exposure import OWED, Receivables, owed
 from prebill.core.scoring.features import (
     invariants,
     line_mix,
@@ -121,6 +122,7 @@ KEPT: Final[dict[str, pl.Schema]] = {
         ]
     ),
     "remembered": pl.Schema(REMEMBERED),
+    "owed": pl.Schema({name: INVOICES.schema[name] for name in OWED}),
 }
 
 
@@ -130,7 +132,7 @@ class Prepared:
 
     ``span`` says for which days they hold: after ``latest_on``, as long as ``rests_on`` is looked
     back on and ``beyond_on`` is not. Rows last told on ``until_on`` hold as long as that is looked
-    back on. ``remembered`` holds for any day.
+    back on. ``remembered`` holds for any day, ``owed`` from the day on which all was prepared.
     """
 
     span: pl.DataFrame
@@ -143,6 +145,7 @@ class Prepared:
     currencies: pl.DataFrame
     twins: pl.DataFrame
     remembered: pl.DataFrame
+    owed: pl.DataFrame
 
     @property
     def frames(self) -> dict[str, pl.DataFrame]:
@@ -191,6 +194,7 @@ def prepare(inputs: ScoringInputs, everybody: Everybody) -> Prepared:
         ),
         "twins": twins.profile(books),
         "remembered": payment.remembered(known),
+        "owed": owed(Receivables(past.history.invoices, past.payments, past.credit_notes)),
     }
     return Prepared(
         **{name: frames[name].select(schema.names()).cast(schema) for name, schema in KEPT.items()}

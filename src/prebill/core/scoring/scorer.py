@@ -198,12 +198,12 @@ def _could_not_judge(drafts: pl.DataFrame, judge: str, error: Exception) -> pl.D
 def _reasons(scores: pl.DataFrame, scene: Scene, policy: Terms, *, is_learnt: bool) -> pl.DataFrame:
     """What the policy's rules say themselves; one that fails becomes a finding on every draft."""
     inputs = scene.inputs
-    # A shard may hold no payment though the company has some: its norms know. What was prepared
-    # for a single draft says how a customer pays, not what is open.
-    are_known = scene.norms.payers is not None and inputs.remembered is None
+    # A shard may hold no payment though the company has some: its norms know.
+    are_known = scene.norms.payers is not None
     if not is_learnt:
         are_known = not (inputs.payments.is_empty() and inputs.credit_notes.is_empty())
-    books = (inputs.history.invoices, inputs.payments, inputs.credit_notes)
+    issued = inputs.history.invoices if inputs.owed is None else inputs.owed
+    books = (issued, inputs.payments, inputs.credit_notes)
     try:
         return policy.reasons(scores, Receivables(*books, are_known=are_known))
     except Exception as error:
