@@ -49,12 +49,12 @@ def read_labelled(opened: "Installation", mature_on: date) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        ``LABELLED``. A feature that an older row lacks is null. What the hook judged is left out:
-        of its features only a digest is kept.
+        ``LABELLED``. A feature that an older row lacks is null. Rows of the hook are there once
+        they were moved to the lake.
     """
     from prebill.bootstrap import policy_text
     from prebill.core.policy.model import Policy
-    from prebill.store.judgements import judged_drafts
+    from prebill.store.judgements import GATE_RUN, judged_drafts
     from prebill.store.lake_index import named_batches
     from prebill.store.outcomes import error_labels
 
@@ -71,7 +71,10 @@ def read_labelled(opened: "Installation", mature_on: date) -> pl.DataFrame:
         rows = opened.lake.scan("feature_rows", own)
         with opened.lake.reading():
             stored = rows.rename({"invoice_id": "draft_id"}).collect()
-        parts.append(part.join(stored, on="draft_id", maintain_order="left"))
+        # A run judges one version of a draft, the hook each that comes.
+        key = ["draft_id", "draft_version"] if run_id == GATE_RUN else ["draft_id"]
+        stored = stored.select(*key, *(name for name in FEATURE_ROW if name in stored.columns))
+        parts.append(part.join(stored, on=key, maintain_order="left"))
     found = pl.concat(parts, how="diagonal") if parts else known
     policy = Policy.parse(policy_text(opened.settings.policy_path))
     absent = [name for name in COLUMNS if name not in found.columns]

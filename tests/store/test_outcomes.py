@@ -93,9 +93,9 @@ def test_invoices_issued_here_are_found_under_their_number_or_that_of_the_engine
     ]
 
 
-def test_untouched_documents_never_had_a_case(told: Store) -> None:
+def test_untouched_invoices_never_had_a_case(told: Store) -> None:
     with told.read() as tx:
-        found = outcomes.untouched_documents(tx)
+        found = outcomes.untouched_invoices(tx)
     assert found.select("draft_id", "invoice_id").rows() == [("d3", "i3")]
     assert found.select(INVOICES.names).schema == INVOICES.schema
     assert found["due_on"].dtype == pl.Date

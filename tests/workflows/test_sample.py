@@ -10,7 +10,7 @@ import pytest
 from prebill.bootstrap import Installation
 from prebill.core.errors import ConflictError, InputError
 from prebill.store.console import CaseFilter, find_case, list_cases, queue_totals
-from prebill.store.outcomes import error_labels, untouched_documents
+from prebill.store.outcomes import error_labels, untouched_invoices
 from prebill.store.quality import Quality, judged_versions, quality_of
 from prebill.workflows import resolve
 from prebill.workflows.reconcile import reconcile_period
@@ -48,7 +48,7 @@ def test_sampled_invoices_are_issued_and_stand_apart(opened: Installation) -> No
     with opened.store.read() as tx:
         first = list_cases(tx, CaseFilter())[0]
         totals = queue_totals(tx, CaseFilter())
-        assert 5 == untouched_documents(tx).height
+        assert 5 == untouched_invoices(tx).height
     assert ("draft", "hold") == (first["kind"], first["action"])
     assert {("sample", "release"): 5, ("sample", "hold"): 0} == {
         ("sample", action): sum(

@@ -22,7 +22,9 @@ from prebill.core.schemas.internal import DECISIONS
 from prebill.store.codec import now_text
 from prebill.store.engine import Row, Tx
 from prebill.store.engine_drafts import decided_now
+from prebill.store.judgements import GATE_RUN
 from prebill.store.profiles import (
+    CHALLENGER,
     COMPANY,
     FORM,
     MARK,
@@ -38,10 +40,11 @@ if TYPE_CHECKING:
     from prebill.contracts import Catalog
     from prebill.core.policy.model import Policy
     from prebill.core.scoring.company import Company
+    from prebill.core.scoring.detectors import Scene
+    from prebill.core.scoring.norms import Norms
     from prebill.core.scoring.scorer import Scored
+    from prebill.core.scoring.shadow import Answers
 
-#: Stands in the decision log where a run's id would.
-RUN_ID: Final = "gate"
 MAX_INVOICES: Final = 200
 #: A changed policy or model is in force within this time.
 JUDGES_SECONDS: Final = 30.0
@@ -54,7 +57,7 @@ class Hook:
     opened: Installation
     _lock: Lock = field(default_factory=Lock)
     _judges: tuple[float, Judges] | None = None
-    _company: "tuple[str, Company] | None" = None
+    _known: "tuple[str, Known] | None" = None
 
     def score(
         self,
@@ -83,8 +86,15 @@ class Hook:
             if len(known) == len(versions):
                 return [_answer(known[name]) for name in versions]
             inputs = self._gather(tx, invoices)
-        scored = self._judged(inputs, invoices, lines)
-        batch, policy = ScoredDrafts(_rows(scored, versions), invoices, lines), self._policy()
+        scored, shadow = self._judged(inputs, invoices, lines)
+        batch = ScoredDrafts(
+            _rows(scored, versions),
+            invoices,
+            lines,
+            features=_feature_rows(scored, versions),
+            shadow=_shadow_rows(shadow, invoices, versions),
+        )
+        policy = self._policy()
         with self.opened.store.transaction() as tx:
             stored = store_scored(tx, batch, origin, policy, actor.user_id)
         return [_answer(stored[name]) for name in versions]
@@ -95,20 +105,24 @@ class Hook:
         if MARK not in profiles or not profiles[MARK]["payload"].startswith(FORM):
             message = "no profile was prepared yet: import the history, then wait a minute"
             raise ConflictError(message)
-        company = self._known(tx, profiles[MARK]["payload"])
+        known = self._company(tx, profiles[MARK]["payload"])
         payloads = [profiles[name]["payload"] for name in names if name in profiles]
-        return Past(payloads, customers_named(tx, names), company)
+        return Past(payloads, customers_named(tx, names), known)
 
-    def _known(self, tx: Tx, mark: str) -> "Company":
+    def _company(self, tx: Tx, mark: str) -> "Known":
         with self._lock:
-            if self._company is None or self._company[0] != mark:
+            if self._known is None or self._known[0] != mark:
                 from prebill.core.scoring.company import Company
 
-                row = read_profiles(tx, [COMPANY])[COMPANY]
-                self._company = mark, Company.from_json(row["payload"])
-            return self._company[1]
+                rows = read_profiles(tx, [COMPANY, CHALLENGER])
+                read = {name: Company.from_json(row["payload"]) for name, row in rows.items()}
+                challenged = read[CHALLENGER].norms if CHALLENGER in read else None
+                self._known = mark, Known(read[COMPANY], challenged)
+            return self._known[1]
 
-    def _judged(self, past: "Past", invoices: pl.DataFrame, lines: pl.DataFrame) -> "Scored":
+    def _judged(
+        self, past: "Past", invoices: pl.DataFrame, lines: pl.DataFrame
+    ) -> "tuple[Scored, Answers | None]":
         from prebill.core.scoring.detectors import DRAFT_DETECTORS
         from prebill.core.scoring.frames import Books, ScoringInputs
         from prebill.core.scoring.prepared import scene_prepared
@@ -119,8 +133,9 @@ class Hook:
         judges = self._present_judges()
         if judges.failure:
             drafts = invoices.select("currency", draft_id="invoice_id")
-            return cannot_judge(drafts, judges.policy, f"models can't be used: {judges.failure}")
-        norms, everybody = past.company.norms, past.company.everybody
+            why = f"models can't be used: {judges.failure}"
+            return cannot_judge(drafts, judges.policy, why), None
+        norms, everybody = past.known.company.norms, past.known.company.everybody
         prepared = prepared_of(past.payloads)
         inputs = ScoringInputs(
             history=Books(),
@@ -134,7 +149,8 @@ class Hook:
             books = books_of(past.payloads)
             history = Books(books["invoices"], books["invoice_lines"])
             scene = scene_of(replace(inputs, history=history), norms, everybody)
-        return score_scene(scene, judges.models, judges.policy, DRAFT_DETECTORS)
+        scored = score_scene(scene, judges.models, judges.policy, DRAFT_DETECTORS)
+        return scored, _in_shadow(scene, scored, judges, past.known.challenger_norms)
 
     def _policy(self) -> "Policy":
         return self._present_judges().policy
@@ -152,7 +168,35 @@ class Past:
 
     payloads: list[str]
     customers: pl.DataFrame
+    known: "Known"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is ordinary in the company; ``challenger_norms`` where its forest is another one."""
+
     company: "Company"
+    challenger_norms: "Norms | None"
+
+
+def _in_shadow(
+    scene: "Scene", scored: "Scored", judges: Judges, norms: "Norms | None"
+) -> "Answers | None":
+    """Let a challenger judge the same drafts by the same features; it changes no answer."""
+    from prebill.core.scoring.detectors import DRAFT_DETECTORS
+    from prebill.core.scoring.scorer import score_scene
+    from prebill.core.scoring.shadow import Answers
+    from prebill.workflows.shadow import has_other_forest
+
+    if judges.challenger is None or (norms is None and has_other_forest(judges)):
+        return None
+    asked = scene if norms is None else replace(scene, norms=norms, tails=norms.tails)
+    try:
+        other = score_scene(asked, judges.challenger, judges.policy, DRAFT_DETECTORS)
+    except Exception:  # one that raises costs the hook nothing but its shadow scores
+        return None
+    versions = (judges.models.versions, judges.challenger.versions)
+    return Answers(scored.decisions, other.decisions, versions)
 
 
 def _checked(catalog: "Catalog", contract: str, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
@@ -219,7 +263,7 @@ def _rows(scored: "Scored", versions: dict[str, str]) -> list[Row]:
                 **decision,
                 "draft_id": name,
                 "draft_version": versions[name],
-                "run_id": RUN_ID,
+                "run_id": GATE_RUN,
                 "findings_json": json.dumps(findings[name]),
                 "feature_hash": features.get(name, ""),
                 "draft_hash": versions[name],
@@ -227,6 +271,29 @@ def _rows(scored: "Scored", versions: dict[str, str]) -> list[Row]:
             }
         )
     return rows
+
+
+def _feature_rows(scored: "Scored", versions: dict[str, str]) -> list[Row]:
+    """Features as they were seen: training reads them once a label came."""
+    return [
+        {**row, "draft_version": versions[row["invoice_id"]]}
+        for row in scored.feature_rows.iter_rows(named=True)
+    ]
+
+
+def _shadow_rows(
+    shadow: "Answers | None", invoices: pl.DataFrame, versions: dict[str, str]
+) -> list[Row]:
+    from prebill.core.scoring.shadow import shadow_rows
+
+    if shadow is None:
+        return []
+    drafts = invoices.select(
+        "customer_id",
+        draft_id="invoice_id",
+        version=pl.col("invoice_id").replace_strict(versions, return_dtype=pl.String()),
+    )
+    return list(shadow_rows(shadow, drafts, GATE_RUN).iter_rows(named=True))
 
 
 def _answer(row: Row) -> dict[str, Any]:

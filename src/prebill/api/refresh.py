@@ -1,9 +1,10 @@
-"""Keeps the profiles of the hook fresh while the app serves: a look once a minute, in a thread."""
+"""What the hook needs beside it: profiles kept fresh, its rows moved to the lake, in a thread."""
 
 import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Final
 
 from prebill.bootstrap import Installation
@@ -15,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def refreshing(opened: Installation) -> Iterator[None]:
-    """Prepare profiles when facts came in; a failure is logged and tried again."""
+    """Look once a minute whether facts came in or rows wait; a failure is logged and retried."""
     stop = threading.Event()
 
     def loop() -> None:
@@ -38,6 +39,7 @@ FIRST_SECONDS: Final = 2.0
 
 
 def _refresh(opened: Installation) -> None:
+    from prebill.workflows.hook_rows import move_due
     from prebill.workflows.profiles import is_stale, prepare_profiles
 
     try:
@@ -45,3 +47,7 @@ def _refresh(opened: Installation) -> None:
             prepare_profiles(opened)
     except PrebillError:
         _log.exception("the profiles of the hook could not be prepared; next try in a minute")
+    try:
+        move_due(opened, datetime.now(UTC))
+    except PrebillError:
+        _log.exception("rows of the hook could not be moved to the lake; next try in a minute")

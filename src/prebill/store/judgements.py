@@ -45,7 +45,10 @@ def decisions_of(tx: Tx, run_id: str) -> pl.DataFrame:
 
 
 def judged_drafts(tx: Tx) -> pl.DataFrame:
-    """Return what runs judged: who, when and how much, with the score and the run that gave it."""
+    """Return what was judged: who, when and how much, with the score and the run that gave it.
+
+    ``day_on``: the first day after the billed period; where the hook's draft has none, its issue.
+    """
     schema = {
         **dict.fromkeys(("draft_id", "draft_version", "run_id"), _TEXT),
         **dict.fromkeys(("customer_id", "entity_id", "currency"), _TEXT),
@@ -56,8 +59,11 @@ def judged_drafts(tx: Tx) -> pl.DataFrame:
     return tx.frame(
         "SELECT j.draft_id, j.draft_version, j.run_id, d.customer_id, d.entity_id, d.currency, "
         "d.period_end_on AS day_on, d.total_minor, j.anomaly_score FROM decisions j "
-        "JOIN drafts d ON d.draft_id = j.draft_id AND d.version = j.draft_version "
-        "ORDER BY j.draft_id, j.draft_version",
+        "JOIN drafts d ON d.draft_id = j.draft_id AND d.version = j.draft_version UNION ALL "
+        "SELECT j.draft_id, j.draft_version, j.run_id, d.customer_id, d.entity_id, d.currency, "
+        "coalesce(d.period_end_on, d.issued_on), d.total_minor, j.anomaly_score FROM decisions j "
+        "JOIN engine_drafts d ON d.draft_id = j.draft_id AND d.version = j.draft_version "
+        "ORDER BY 1, 2",
         schema,
     )
 

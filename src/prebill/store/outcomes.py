@@ -70,21 +70,27 @@ def issued_invoices(tx: Tx, invoice_ids: Sequence[str]) -> pl.DataFrame:
     ).unique("invoice_id", keep="first", maintain_order=True)
 
 
-def untouched_documents(tx: Tx) -> pl.DataFrame:
-    """Return the documents that no person had to look at before they were issued.
+def untouched_invoices(tx: Tx) -> pl.DataFrame:
+    """Return what was issued, here or by another engine, without anybody having to look at it.
 
     Returns
     -------
     pl.DataFrame
-        ``draft_id, draft_version`` and ``INVOICES`` (``invoice_id`` is the document's).
+        ``draft_id, draft_version`` and ``INVOICES``: ``invoice_id`` is the document's, or the
+        other engine's.
     """
     documents = schema_of(table_of("documents"))
     names = [*("draft_id", "draft_version", "document_id", "entity_id", "customer_id"), *_SAME]
     schema = {name: documents[name] for name in names}
-    listed_names = ", ".join(f"d.{name}" for name in names)
+    same = ", ".join(f"d.{name}" for name in ("entity_id", "customer_id", *_SAME))
+    untouched = (
+        "NOT EXISTS (SELECT 1 FROM cases c WHERE c.draft_id = d.draft_id AND c.kind <> 'sample')"
+    )
     found = tx.frame(
-        f"SELECT {listed_names} FROM documents d WHERE NOT EXISTS (SELECT 1 FROM cases c "
-        "WHERE c.draft_id = d.draft_id AND c.kind <> 'sample') ORDER BY d.document_id",
+        f"SELECT d.draft_id, d.draft_version, d.document_id, {same} FROM documents d "
+        f"WHERE {untouched} UNION ALL SELECT d.draft_id, d.version, d.draft_id, {same} "
+        f"FROM engine_drafts d WHERE d.state = 'released' AND {untouched} "
+        "ORDER BY 3",
         schema,
     )
     renamed = found.rename({"document_id": "invoice_id", "entity_id": "legal_entity"})

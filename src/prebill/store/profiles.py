@@ -1,7 +1,7 @@
 """Profiles: one prepared row a customer with what the hook needs of the past, as JSON text.
 
-Two rows of the table are no customer's: what is ordinary in the company, and the mark of what all
-rows were prepared from.
+Some rows of the table are no customer's: what is ordinary in the company, the same as a
+challenger's forest sees it, and the mark of what all rows were prepared from.
 """
 
 import json
@@ -20,6 +20,7 @@ from prebill.store.engine import Row, Tx
 BOOKS: Final = {frame.name: pl.Schema(frame.schema) for frame in (INVOICES, INVOICE_LINES)}
 #: No customer id begins with a star: the data contract forbids it nowhere, the sort order shows it.
 COMPANY: Final = "*company"
+CHALLENGER: Final = "*challenger"
 MARK: Final = "*mark"
 #: How a mark begins; another number: rows of another form, made by another version of this program.
 FORM: Final = "3:"

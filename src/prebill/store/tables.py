@@ -117,6 +117,16 @@ staged_events = sa.Table(
     instant("entered_at"),
     text("entered_by"),
 )
+#: Rows that the hook made for tables of the lake and that wait to be moved there in one batch.
+hook_rows = sa.Table(
+    "hook_rows",
+    metadata,
+    serial("seq"),
+    text("table_name"),
+    text("row_json"),
+    instant("entered_at"),
+    one_of("table_name", "feature_rows", "shadow_scores"),
+)
 #: A batch of a lake table counts only when it is named here.
 lake_batches = sa.Table(
     "lake_batches",

@@ -20,6 +20,7 @@ from prebill.store import engine_drafts as drafts
 from prebill.store.cases import lapse_cases, open_cases
 from prebill.store.codec import canonical_json, instant_text, to_sql
 from prebill.store.engine import Row, Tx
+from prebill.store.hook_rows import keep
 from prebill.workflows.finalize import FILES, WEBHOOK
 
 if TYPE_CHECKING:
@@ -50,11 +51,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ScoredDrafts:
-    """Rows of the decision log with the invoices and lines that were judged."""
+    """Rows of the decision log with the invoices and lines that were judged.
+
+    ``features`` (``invoice_id, draft_version`` and the feature row) and ``shadow``
+    (``SHADOW_SCORES``) wait in the database until they are moved to the lake.
+    """
 
     decisions: list[Row]
     invoices: pl.DataFrame
     lines: pl.DataFrame
+    features: Sequence[Row] = ()
+    shadow: Sequence[Row] = ()
 
 
 def channels_of(settings: Settings, system: str) -> tuple[str, ...]:
@@ -198,6 +205,9 @@ def _store(tx: Tx, placed: list[_Placed], scored: ScoredDrafts, origin: Origin, 
     ]
     changes += [("case", one.case["case_id"], None, "open") for one in placed if one.case]
     _note_changes(tx, changes, actor)
+    ids = {one.decision["draft_id"] for one in placed}
+    keep(tx, "feature_rows", [row for row in scored.features if row["invoice_id"] in ids])
+    keep(tx, "shadow_scores", [row for row in scored.shadow if row["draft_id"] in ids])
     for one in placed:  # a request is small
         row = one.decision
         detail: dict[str, object] = {"version": row["draft_version"], "action": row["action"]}

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from prebill.bootstrap import Installation
+from prebill.bootstrap import Installation, Judges
 from prebill.core.schemas.inbound import CREDIT_NOTES, CUSTOMERS, INVOICE_LINES, INVOICES, PAYMENTS
 from prebill.core.scoring.company import company_of
 from prebill.core.scoring.frames import LOOK_BACK_DAYS, Books, ScoringInputs
@@ -19,7 +19,8 @@ from prebill.lake.tables import TABLES
 from prebill.store.documents import own_history
 from prebill.store.engine import Tx
 from prebill.store.lake_index import named_batches
-from prebill.store.profiles import COMPANY, FORM, MARK, payloads, replace_profiles
+from prebill.store.profiles import CHALLENGER, COMPANY, FORM, MARK, payloads, replace_profiles
+from prebill.workflows.shadow import has_other_forest
 from prebill.workflows.shard import gate_lines
 
 FRAMES: Final = (INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
@@ -69,17 +70,29 @@ def prepare_profiles(opened: Installation) -> int:
         payments=facts["payments"],
         credit_notes=facts["credit_notes"],
     )
-    company = company_of(inputs, opened.load_judges().models.forest)
+    judges = opened.load_judges()
+    company = company_of(inputs, judges.models.forest)
+    learnt = {COMPANY: company.to_json(), **_as_challenged(inputs, judges)}
     lines = facts["invoice_lines"].join(kept.select("invoice_id", "customer_id"), on="invoice_id")
     books = {"invoices": kept, "invoice_lines": lines}
     rows = payloads(books, prepare(inputs, company.everybody).frames)
     as_of_on = kept["issued_on"].max() if kept.height else date.min
-    every = pl.concat(
-        [rows, pl.DataFrame({"customer_id": [COMPANY], "payload": [company.to_json()]})]
-    )
+    named = pl.DataFrame({"customer_id": list(learnt), "payload": list(learnt.values())})
+    every = pl.concat([rows, named])
     with opened.store.transaction() as tx:
         replace_profiles(tx, every, as_of_on=as_of_on, mark=mark)  # type: ignore[arg-type]
     return rows.height
+
+
+def _as_challenged(inputs: ScoringInputs, judges: Judges) -> dict[str, str]:
+    """What is ordinary as the challenger's forest sees it, where that is another one."""
+    challenger = judges.challenger
+    if challenger is None or not has_other_forest(judges):
+        return {}
+    try:
+        return {CHALLENGER: company_of(inputs, challenger.forest).to_json()}
+    except Exception:  # a challenger costs the hook nothing but its shadow scores
+        return {}
 
 
 def _recent(invoices: pl.DataFrame) -> pl.DataFrame:
@@ -90,6 +103,7 @@ def _mark(tx: Tx, opened: Installation) -> str:
     """A digest of which facts exist and which models are in use."""
     batches = {table: named_batches(tx, table) for table in TABLES if table != "usage_events"}
     documents = tx.scalar("SELECT count(*) FROM documents")
-    models = opened.load_judges().models.versions
+    judges = opened.load_judges()
+    models = [judges.models.versions, judges.challenger and judges.challenger.versions]
     text = json.dumps([batches, documents, models], sort_keys=True)
     return FORM + hashlib.sha256(text.encode()).hexdigest()

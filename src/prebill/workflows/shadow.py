@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from prebill.bootstrap import Installation
+from prebill.bootstrap import Installation, Judges
 from prebill.bundles import Role, in_use, load_challenger
 from prebill.core.errors import InputError, NotFoundError
 from prebill.core.schemas.inbound import CREDIT_NOTES, PAYMENTS
@@ -29,12 +29,20 @@ from prebill.core.triage.sample import inverse_weights
 from prebill.lake import LakeBatch
 from prebill.store.codec import canonical_json
 from prebill.store.lake_index import named_batches
-from prebill.store.outcomes import sampled_labels, untouched_documents
+from prebill.store.outcomes import sampled_labels, untouched_invoices
 
 TABLE: Final = SHADOW_SCORES.name
 #: Outcomes below which nothing is compared.
 LEAST_ROWS: Final = 100
 SEED: Final = 20260101
+
+
+def has_other_forest(judges: Judges) -> bool:
+    """Whether the challenger sees other norms than the champion: a forest is part of them."""
+    theirs = judges.challenger
+    return theirs is not None and theirs.versions.get("forest") != judges.models.versions.get(
+        "forest"
+    )
 
 
 def write_shadow(
@@ -170,7 +178,7 @@ def _late_rows(
 ) -> tuple[pl.DataFrame, list[str]]:
     """Scores with the payments of documents that were issued without anybody looking."""
     with opened.store.read() as tx:
-        documents = untouched_documents(tx)
+        documents = untouched_invoices(tx)
         batches = {frame.name: named_batches(tx, frame.name) for frame in (PAYMENTS, CREDIT_NOTES)}
     payments, credited = (
         opened.lake.scan(frame.name, batches[frame.name]).select(frame.names).collect()
