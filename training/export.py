@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from prebill.core.errors import StorageError
+from prebill.core.scoring.features.declaration import Feature
 from training.dataset import Dataset
 from training.fit import RECIPES
 from training.report import code_version
@@ -73,14 +75,15 @@ def export(
     return manifest
 
 
-def _columns(rows: pl.DataFrame, learnt: Mapping[str, str]) -> list[dict[str, object]]:
-    """Every column: its type, and what it means if the model learns from it."""
+def _columns(rows: pl.DataFrame, learnt: Mapping[str, Feature]) -> list[dict[str, object]]:
+    """Every column: its type, and what it declares if the model learns from it."""
     return [
-        {
-            "name": name,
-            "type": str(dtype),
-            "is_feature": name in learnt,
-            "meaning": learnt.get(name, "key or outcome, no feature"),
-        }
+        {"name": name, "type": str(dtype), "is_feature": name in learnt, **_said(learnt.get(name))}
         for name, dtype in rows.schema.items()
     ]
+
+
+def _said(feature: Feature | None) -> dict[str, object]:
+    if feature is None:
+        return {"meaning": "key or outcome, no feature"}
+    return {name: value for name, value in asdict(feature).items() if name != "name"}

@@ -12,7 +12,7 @@ import polars as pl
 from prebill.bundles import Bundle
 from prebill.core.errors import InputError
 from prebill.core.scoring.comparison import interval
-from prebill.core.scoring.features import variance
+from prebill.core.scoring.declared import READ_BY
 from prebill.core.scoring.models import FOREST_COLUMNS, level_rows
 from prebill.core.scoring.models.forest import LEAST_ROWS, Forest, fit_forest
 from prebill.core.scoring.scene import scene_of
@@ -232,5 +232,4 @@ def _share(
     return {"said": said, "observed": observed, "low": low, "high": high, "rows": len(hits)}
 
 
-_MEANINGS: Final = {name: variance.FEATURES[name] for name in FOREST_COLUMNS}
-FOREST: Final = Recipe("forest", _MEANINGS, rows, prepare, fit)
+FOREST: Final = Recipe("forest", READ_BY["forest"], rows, prepare, fit)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from prebill.core.scoring.combine import error_probability
-from prebill.core.scoring.scene import FEATURE_ROW
+from prebill.core.scoring.declared import READ_BY
 
 if TYPE_CHECKING:
     from prebill.bootstrap import Installation
 
 #: What the model of P(error) learns from: the feature row as it was stored, and the score.
-COLUMNS: Final = {**FEATURE_ROW, "anomaly_score": "unsupervised score, [0, 1], high = unusual"}
+COLUMNS: Final = READ_BY["error_risk"]
 #: One row a judged draft. ``day_on``: first day after the billed period; ``p_prior``: P(error) by
 #: the stated prior of the policy in force now.
 LABELLED: Final = pl.Schema(

@@ -9,7 +9,7 @@ import polars as pl
 from prebill.bundles import Bundle
 from prebill.core.errors import InputError
 from prebill.core.scoring.comparison import interval
-from prebill.core.scoring.features.payment import DECLARED
+from prebill.core.scoring.declared import READ_BY
 from prebill.core.scoring.models.payment_risk import (
     PaymentRisk,
     PaymentSpec,
@@ -162,6 +162,4 @@ def reliability_by_customer(
     return pl.DataFrame(found, schema=CALIBRATION)
 
 
-_MEANINGS: Final = {name: feature.meaning for name, feature in DECLARED.items()}
-
-PAYMENT_RISK: Final = Recipe("payment_risk", _MEANINGS, rows, prepare, fit)
+PAYMENT_RISK: Final = Recipe("payment_risk", READ_BY["payment_risk"], rows, prepare, fit)

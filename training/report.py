@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from prebill.core.scoring.declared import READ_BY
 from prebill.settings import Settings
 from training.dataset import Dataset
 from training.plots import Axes, calibration_svg, money_svg
@@ -187,6 +188,7 @@ def _rendered(template: str, run: Run, **more: Any) -> str:
         faults=_sorted_faults(run.trained.tested.faults),
         calibration=run.trained.tested.calibration.to_dicts(),
         code=code_version(),
+        features=READ_BY[run.name].values(),
         **more,
     )
 

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import polars as pl
 
 from prebill.bundles import Bundle
+from prebill.core.scoring.features.declaration import Feature
 from training.dataset import Dataset
 from training.specification import Specification
 from training.split import TimeSplit, latest
@@ -96,12 +97,13 @@ class Recipe:
     """How one kind of model is trained.
 
     ``rows`` makes the training rows as of a day: nothing dated that day or later is read.
-    ``columns`` are those of them that the model learns from, with their meaning. ``split`` chooses
+    ``columns`` are those of them that the model learns from, with what they
+    declare. ``split`` chooses
     the tested days.
     """
 
     name: str
-    columns: Mapping[str, str]
+    columns: Mapping[str, Feature]
     rows: Callable[[Dataset, date], pl.DataFrame]
     prepare: Callable[[Dataset, Specification, TimeSplit], Prepared]
     fit: Callable[[pl.DataFrame, Specification], Fitted]

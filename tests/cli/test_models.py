@@ -164,5 +164,14 @@ def test_exported_rows_fit_the_same_model_again(
         assert manifest["as_of_on"] == as_of
         assert [column["name"] for column in manifest["columns"]] == rows.columns
         features = [one["name"] for one in manifest["columns"] if one["is_feature"]]
+        assert all(one["sources"] for one in manifest["columns"] if one["is_feature"])
         assert features == list(RECIPES[name].columns)
         assert set(manifest["data"]["versions"]) == {"invoices.parquet", "payments.parquet"}
+
+
+def test_features_of_a_model_say_what_they_declare() -> None:
+    shown = invoke("models", "features", "error_risk")
+    assert "largest_share: share of the largest line" in shown
+    assert "invoice_lines.amount_minor" in shown
+    assert "Use: variance. Owner: billing operations" in shown
+    assert "Owner: credit control" in invoke("models", "features", "payment_risk")

@@ -114,7 +114,14 @@ def test_run_logs_data_code_figures_card_report_and_plots(
         assert "calibration error (ECE)" in text
         assert "trained by" in text
         assert dataset.versions["payments.csv"] in text
-    for part in ("**Intended use.**", "**Limits.**", "| validator |", "| cost |", "### Slices"):
+    for part in (
+        "**Intended use.**",
+        "**Limits.**",
+        "| validator |",
+        "| cost |",
+        "### Slices",
+        "| late_rate | ",
+    ):
         assert part in card
     [version] = registry.versions(installed, "payment_risk")
     assert version.tags[registry.PASSED] == "yes"

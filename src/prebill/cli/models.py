@@ -128,6 +128,18 @@ def show_model(name: Name) -> None:
         )
 
 
+@models_app.command("features")
+def list_features(name: Name) -> None:
+    """List what a model reads: meaning, sources, as-of rule, null rule, allowed use, owner."""
+    from prebill.bundles import known
+    from prebill.core.scoring.declared import READ_BY
+
+    for one in READ_BY[known(name)].values():
+        typer.secho(f"{one.name}: {one.meaning}", bold=True)
+        typer.echo(f"  reads {', '.join(one.sources)}")
+        typer.echo(f"  as of: {one.as_of}. Null: {one.null}. Use: {one.use}. Owner: {one.owner}")
+
+
 @models_app.command("compare")
 def compare(
     name: Name,

@@ -20,7 +20,7 @@ def main(folder: Path, *, features: bool = False) -> int:
     if features:
         from prebill.core.scoring.scene import FEATURE_ROW
 
-        write_features(folder, FEATURE_ROW)
+        write_features(folder, {name: one.meaning for name, one in FEATURE_ROW.items()})
     path = folder / BASELINE
     try:
         catalog = load_catalog(folder)

@@ -25,8 +25,13 @@ BASE_MINOR = 5000
 CALL_PRICE_MINOR = 4
 
 
-def company(customers: int = 40, months: int = 12, seed: int = 1) -> ScoringInputs:
-    """History of ``months`` invoices a customer and one batch of drafts, nothing wrong in it."""
+def company(
+    customers: int = 40, months: int = 12, seed: int = 1, *, usage_months: int = 3
+) -> ScoringInputs:
+    """History of ``months`` invoices a customer and one batch of drafts, nothing wrong in it.
+
+    Usage events are those of the drafts' month and of ``usage_months`` before.
+    """
     rng = np.random.default_rng(seed)
     heads, lines, payments, events = [], [], [], []
     level = rng.lognormal(7, 0.6, customers)
@@ -39,7 +44,7 @@ def company(customers: int = 40, months: int = 12, seed: int = 1) -> ScoringInpu
             invoice = f"{customer}-{start:%Y%m}"
             daily = np.maximum(rng.normal(level[number] / days, level[number] / days / 6, days), 1)
             daily = daily.astype(int)
-            if month >= months - 3:
+            if month >= months - usage_months:
                 events += [
                     event(customer, start + timedelta(days=day), int(quantity), rng)
                     for day, quantity in enumerate(daily)

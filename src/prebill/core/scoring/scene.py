@@ -19,6 +19,7 @@ from prebill.core.scoring.features import (
     usage_shape,
     variance,
 )
+from prebill.core.scoring.features.declaration import TOTALS, AllowedUse, alike, allowed
 from prebill.core.scoring.features.season import portfolio_moves
 from prebill.core.scoring.frames import (
     Books,
@@ -28,29 +29,32 @@ from prebill.core.scoring.frames import (
     settle,
     visible,
 )
-from prebill.core.scoring.models.error_risk import TAIL
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms, recent_of, repeat_share_of
 from prebill.core.scoring.profiles import Everybody, Profiles, profiles_of
 
-#: Invoice features by name → meaning.
-FEATURES: Final[dict[str, str]] = {
-    "known": "earlier invoices of the series that the comparison rests on, at most 8",
-    **variance.FEATURES,
-    **invariants.FEATURES,
-    **treatment.FEATURES,
-    **line_mix.FEATURES,
-    **twins.FEATURES,
-    **billed_usage.FEATURES,
-    **{f"usage_{name}": meaning for name, meaning in usage_shape.FEATURES.items()},
-}
-#: Each detector's tail by the name of its column → meaning.
-TAILS: Final[dict[str, str]] = {
-    f"{TAIL}{detector.name}": f"tail of the {detector.name} detector in [0, 1], high = unusual"
-    for detector in DETECTORS
-}
+#: Invoice features by name.
+FEATURES: Final = allowed(
+    (
+        *alike(
+            {"known": "earlier invoices of the series that the comparison rests on, at most 8"},
+            *TOTALS,
+            null="never null",
+        ).values(),
+        *variance.FEATURES.values(),
+        *invariants.FEATURES.values(),
+        *treatment.FEATURES.values(),
+        *line_mix.FEATURES.values(),
+        *twins.FEATURES.values(),
+        *billed_usage.FEATURES.values(),
+        *(replace(one, name=f"usage_{name}") for name, one in usage_shape.FEATURES.items()),
+    ),
+    AllowedUse.VARIANCE,
+)
+#: Each detector's tail by the name of its column.
+TAILS: Final = allowed((one.tail for one in DETECTORS), AllowedUse.VARIANCE)
 #: What a feature row stores.
-FEATURE_ROW: Final[dict[str, str]] = {**FEATURES, **TAILS}
+FEATURE_ROW: Final = {**FEATURES, **TAILS}
 
 
 def scene_of(

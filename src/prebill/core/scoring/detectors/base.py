@@ -7,7 +7,9 @@ from typing import Final
 import polars as pl
 
 from prebill.core.schemas.internal import FINDINGS, GAPS
+from prebill.core.scoring.features.declaration import BEFORE, RECEIVED, USAGE, Feature, alike
 from prebill.core.scoring.frames import Books, ScoringInputs
+from prebill.core.scoring.models.error_risk import TAIL
 from prebill.core.scoring.models.forest import Forest
 from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.tails import Tails
@@ -60,13 +62,24 @@ class Judged:
 class Detector:
     """A registered judge. ``needs`` names what it can't work without, for the reader.
 
-    One that ``reads_usage`` alone is not asked where no usage is known.
+    One that ``reads_usage`` alone is not asked where no usage is known. ``sources`` are what its
+    tail, a feature too, is made of.
     """
 
     name: str
     needs: str
     judge: Callable[[Scene], Judged]
     reads_usage: bool = False
+    sources: tuple[str, ...] = ()
+
+    @property
+    def tail(self) -> Feature:
+        """Its tail as a feature: the column of the feature row."""
+        name = f"{TAIL}{self.name}"
+        meaning = f"tail of the {self.name} detector in [0, 1], high = unusual"
+        null = "the judge was not asked, or could not judge"
+        as_of = f"{BEFORE}; {RECEIVED}" if USAGE[0] in self.sources else BEFORE
+        return alike({name: meaning}, *self.sources, null=null, as_of=as_of)[name]
 
 
 def drafts_of(frame: pl.DataFrame) -> pl.DataFrame:

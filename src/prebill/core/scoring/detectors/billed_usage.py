@@ -14,6 +14,7 @@ from prebill.core.scoring.detectors.base import (
     tails_of,
 )
 from prebill.core.scoring.features import billed_usage
+from prebill.core.scoring.features.declaration import CORRECTED, LINES, USAGE
 from prebill.core.scoring.words import estimated_minor, figure_text, over_under
 
 WORTH_SAYING: Final = 0.95
@@ -71,5 +72,9 @@ def _findings(scene: Scene, drafts: pl.DataFrame) -> pl.DataFrame:
 
 
 BILLED_USAGE: Final = Detector(
-    "billed_usage", "lines, and usage events of earlier periods", judge, reads_usage=True
+    "billed_usage",
+    "lines, and usage events of earlier periods",
+    judge,
+    reads_usage=True,
+    sources=(*LINES, *USAGE, *CORRECTED),
 )

@@ -10,6 +10,7 @@ import polars as pl
 
 from prebill.core.scoring.agreed import ROUNDING_MINOR, compared, first_drafts
 from prebill.core.scoring.detectors.base import Detector, Judged, Scene, findings_of, tails_of
+from prebill.core.scoring.features.declaration import AGREED, LINES
 from prebill.core.scoring.frames import Agreements
 from prebill.core.scoring.words import figure_text, money_text, over_under, percent_text
 
@@ -214,4 +215,6 @@ def _currencies(agreements: Agreements) -> pl.DataFrame:
     )
 
 
-CONFORMANCE: Final = Detector(NAME, "agreements: contract terms priced beside the drafts", judge)
+CONFORMANCE: Final = Detector(
+    NAME, "agreements: contract terms priced beside the drafts", judge, sources=(*LINES, *AGREED)
+)

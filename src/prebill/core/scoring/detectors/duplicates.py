@@ -13,6 +13,7 @@ from prebill.core.scoring.detectors.base import (
     findings_of,
     tails_of,
 )
+from prebill.core.scoring.features.declaration import CORRECTED, LINES, TOTALS
 from prebill.core.scoring.words import estimated_minor, money_text, over_under, percent_text
 
 WORTH_SAYING: Final = 0.95
@@ -100,4 +101,9 @@ def _lines(scene: Scene, drafts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-DUPLICATES: Final = Detector("duplicates", "earlier invoices; lines for duplicate lines", judge)
+DUPLICATES: Final = Detector(
+    "duplicates",
+    "earlier invoices; lines for duplicate lines",
+    judge,
+    sources=(*TOTALS, *LINES, *CORRECTED),
+)

@@ -5,6 +5,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.detectors.base import Detector, Judged, Scene, findings_of, tails_of
+from prebill.core.scoring.features.declaration import AGREED, ENTITLED, USAGE
 from prebill.core.scoring.words import figure_text
 
 STATED: Final = 0.99
@@ -63,4 +64,9 @@ def judge(scene: Scene) -> Judged:
     return Judged(tails_of(tails, tails["tail"]), findings)
 
 
-ENTITLEMENT: Final = Detector(NAME, "agreements with entitlements, and usage events", judge)
+ENTITLEMENT: Final = Detector(
+    NAME,
+    "agreements with entitlements, and usage events",
+    judge,
+    sources=(*USAGE, *AGREED, *ENTITLED),
+)

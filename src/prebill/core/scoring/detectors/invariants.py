@@ -18,6 +18,7 @@ from prebill.core.scoring.detectors.base import (
     line_list,
     tails_of,
 )
+from prebill.core.scoring.features.declaration import AGREED, CORRECTED, LINES, TOTALS, TREATED
 from prebill.core.scoring.tails import surprise_of
 from prebill.core.scoring.words import estimated_minor, money_text, over_under, percent_text
 
@@ -176,4 +177,9 @@ def _rate_text(rate_minor: pl.Expr, currency: pl.Expr) -> pl.Expr:
     return pl.when(is_whole).then(whole).otherwise(small)
 
 
-INVARIANTS: Final = Detector("invariants", "lines, or tax and subtotal", judge)
+INVARIANTS: Final = Detector(
+    "invariants",
+    "lines, or tax and subtotal",
+    judge,
+    sources=(*TOTALS, *LINES, *TREATED, *CORRECTED, *AGREED),
+)

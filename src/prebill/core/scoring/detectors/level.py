@@ -17,6 +17,7 @@ from prebill.core.scoring.detectors.base import (
     findings_of,
     tails_of,
 )
+from prebill.core.scoring.features.declaration import AGREED, CORRECTED, LINES, TOTALS
 from prebill.core.scoring.tails import surprise_of
 from prebill.core.scoring.words import estimated_minor, money_text, over_under
 
@@ -120,4 +121,9 @@ def _ordinary_minor() -> pl.Expr:
     return estimated_minor(center.sign() * (center.abs().exp() - 1) + agreed)
 
 
-LEVEL: Final = Detector("level", "earlier invoices, or a batch of peers", judge)
+LEVEL: Final = Detector(
+    "level",
+    "earlier invoices, or a batch of peers",
+    judge,
+    sources=(*TOTALS, *LINES, *CORRECTED, *AGREED),
+)

@@ -14,6 +14,7 @@ from prebill.core.schemas.internal import GAPS
 from prebill.core.scoring.agreed import compared
 from prebill.core.scoring.detectors.base import Detector, Judged, Scene
 from prebill.core.scoring.detectors.conformance import CERTAIN
+from prebill.core.scoring.features.declaration import AGREED, LINES, TOTALS
 from prebill.core.scoring.frames import Agreements
 from prebill.core.scoring.windows import latest_values, row_median
 from prebill.core.scoring.words import estimated_minor, money_text
@@ -198,4 +199,6 @@ def _sureness(times: pl.Expr) -> pl.Expr:
     return (times + 1) / (times + 2)
 
 
-NEVER_DRAFTED: Final = Detector("never_drafted", "agreements, or regular history", judge)
+NEVER_DRAFTED: Final = Detector(
+    "never_drafted", "agreements, or regular history", judge, sources=(*TOTALS, *LINES, *AGREED)
+)

@@ -12,6 +12,7 @@ from prebill.core.scoring.detectors.base import (
     findings_of,
     tails_of,
 )
+from prebill.core.scoring.features.declaration import CORRECTED, LINES
 from prebill.core.scoring.words import percent_text
 
 WORTH_SAYING: Final = 0.97
@@ -70,4 +71,6 @@ def _findings(drafts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-REPEATED: Final = Detector("repeated", "lines with quantities of two earlier invoices", judge)
+REPEATED: Final = Detector(
+    "repeated", "lines with quantities of two earlier invoices", judge, sources=(*LINES, *CORRECTED)
+)

@@ -6,6 +6,7 @@ import polars as pl
 
 from prebill.core.scoring.detectors.base import NOTHING, Detector, Judged, Scene, findings_of
 from prebill.core.scoring.detectors.metered import tail_by_invoice, with_money
+from prebill.core.scoring.features.declaration import CORRECTED, USAGE
 from prebill.core.scoring.words import estimated_minor, figure_text, over_under, percent_text
 
 WORTH_SAYING: Final = 0.98
@@ -60,4 +61,6 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-REPEATED_USAGE: Final = Detector("repeated_usage", "usage events", judge, reads_usage=True)
+REPEATED_USAGE: Final = Detector(
+    "repeated_usage", "usage events", judge, reads_usage=True, sources=(*USAGE, *CORRECTED)
+)

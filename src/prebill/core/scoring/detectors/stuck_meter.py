@@ -6,6 +6,7 @@ import polars as pl
 
 from prebill.core.scoring.detectors.base import NOTHING, Detector, Judged, Scene, findings_of
 from prebill.core.scoring.detectors.metered import tail_by_invoice, with_money
+from prebill.core.scoring.features.declaration import CORRECTED, USAGE
 from prebill.core.scoring.words import estimated_minor, percent_text
 
 WORTH_SAYING: Final = 0.98
@@ -66,5 +67,9 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
 
 
 STUCK_METER: Final = Detector(
-    "stuck_meter", "usage events of an earlier period", judge, reads_usage=True
+    "stuck_meter",
+    "usage events of an earlier period",
+    judge,
+    reads_usage=True,
+    sources=(*USAGE, *CORRECTED),
 )

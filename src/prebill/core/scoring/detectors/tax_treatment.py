@@ -14,6 +14,7 @@ from prebill.core.scoring.detectors.base import (
     line_list,
     tails_of,
 )
+from prebill.core.scoring.features.declaration import CORRECTED, LINES, TOTALS, TREATED
 from prebill.core.scoring.words import estimated_minor, over_under, percent_text
 
 WORTH_SAYING: Final = 0.95
@@ -103,4 +104,9 @@ def _codes(scene: Scene, drafts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-TAX_TREATMENT: Final = Detector("tax_treatment", "tax and subtotal, or tax codes", judge)
+TAX_TREATMENT: Final = Detector(
+    "tax_treatment",
+    "tax and subtotal, or tax codes",
+    judge,
+    sources=(*TOTALS, *LINES, *TREATED, *CORRECTED),
+)

@@ -7,6 +7,7 @@ import polars as pl
 
 from prebill.core.scoring.detectors.base import NOTHING, Detector, Judged, Scene, findings_of
 from prebill.core.scoring.detectors.metered import tail_by_invoice, with_money
+from prebill.core.scoring.features.declaration import CORRECTED, USAGE
 from prebill.core.scoring.words import estimated_minor, figure_text, over_under
 
 WORTH_SAYING: Final = 0.98
@@ -78,5 +79,9 @@ def _findings(scene: Scene, said: pl.DataFrame) -> pl.DataFrame:
 
 
 UNIT_ERROR: Final = Detector(
-    "unit_error", "usage events of an earlier period", judge, reads_usage=True
+    "unit_error",
+    "usage events of an earlier period",
+    judge,
+    reads_usage=True,
+    sources=(*USAGE, *CORRECTED),
 )

@@ -8,6 +8,14 @@ from typing import Final
 
 import polars as pl
 
+from prebill.core.scoring.features.declaration import (
+    CORRECTED,
+    LINES,
+    RECEIVED,
+    USAGE,
+    alike,
+)
+
 #: Invoices on which a product and a meter stood beside each other before they can belong together.
 LEAST_INVOICES: Final = 20
 #: A product bills the meter whose sum its quantity was on this share of them.
@@ -16,9 +24,17 @@ LEAST_SHARE: Final = 0.95
 TOLERANCE: Final = 1e-6
 
 #: Feature → what it means.
-FEATURES: Final[dict[str, str]] = {
+_MEANINGS: Final = {
     "usage_unexplained": "money of quantities that differ from the events received, share of all",
 }
+FEATURES: Final = alike(
+    _MEANINGS,
+    *LINES,
+    *USAGE,
+    *CORRECTED,
+    null="no product of the draft is known to bill a meter",
+    as_of=RECEIVED,
+)
 
 
 def meters(lines: pl.DataFrame, usage: pl.DataFrame) -> pl.DataFrame:

@@ -12,13 +12,16 @@ from typing import Final
 from prebill.core.errors import ModelError
 from prebill.core.schemas import INBOUND
 
-#: Frame → the column that dates its rows; a row counts from the day after it (DESIGN: as-of rule).
+#: Frame → the column that dates its rows; a row counts from the day after it (the as-of rule).
 DATED_BY: Final[Mapping[str, str]] = {
-    "invoices": "issued_on",
-    "payments": "paid_on",
-    "credit_notes": "issued_on",
-    "disputes": "opened_on",
-    "usage_events": "occurred_at",
+    "invoices": "invoices.issued_on",
+    "invoice_lines": "invoices.issued_on",
+    "payments": "payments.paid_on",
+    "credit_notes": "credit_notes.issued_on",
+    "disputes": "disputes.opened_on",
+    "usage_events": "usage_events.occurred_at",
+    "contract_terms": "contract_terms.recorded_at",
+    "entitlements": "entitlements.effective_from_on",
 }
 #: Words of columns that say how an invoice ended. They are overwritten without a date, so that a
 #: past row would show what nobody knew then.
@@ -26,6 +29,44 @@ POST_OUTCOME: Final = frozenset(
     "status state cleared clearing settled outcome result ageing aging bucket overdue open closed "
     "final".split()
 )
+#: What invoices of the own past, and everybody's, are compared by.
+TOTALS: Final = (
+    *("invoices.customer_id", "invoices.currency", "invoices.issued_on", "invoices.total_minor"),
+    *("invoices.period_start_on", "invoices.period_end_on"),
+)
+LINES: Final = (
+    *("invoices.customer_id", "invoices.currency", "invoices.issued_on"),
+    *("invoice_lines.product", "invoice_lines.quantity", "invoice_lines.unit_price"),
+    "invoice_lines.amount_minor",
+)
+#: How a document is taxed, and what its customer's place implies.
+TREATED: Final = (
+    "invoice_lines.tax_code",
+    *("invoices.legal_entity", "invoices.subtotal_minor", "invoices.tax_minor"),
+    *("invoice_lines.tax_minor", "customers.country", "customers.region"),
+    *("customers.tax_id", "customers.is_business"),
+)
+#: What a credit note corrected is no yardstick.
+CORRECTED: Final = ("credit_notes.issued_on", "credit_notes.invoice_id")
+USAGE: Final = (
+    *("usage_events.customer_id", "usage_events.meter", "usage_events.occurred_at"),
+    *("usage_events.quantity", "invoices.issued_on"),
+    *("invoices.period_start_on", "invoices.period_end_on"),
+)
+#: A change that the contract announced, or that its terms price to, is no deviation.
+AGREED: Final = (
+    *("contract_terms.recorded_at", "contract_terms.effective_from_on"),
+    *("contract_terms.price_book_id", "contract_terms.quantity"),
+    "contract_terms.discount_percent",
+)
+ENTITLED: Final = (
+    *("entitlements.effective_from_on", "entitlements.feature", "entitlements.granted_quantity"),
+)
+#: The as-of rules of invoice features.
+BEFORE: Final = (
+    "invoices issued and credits dated before the day, terms known on it; own batch by content"
+)
+RECEIVED: Final = "usage up to the end of the billed period, and that of earlier invoices"
 _COLUMNS: Final = {frame.name: frozenset(frame.names) for frame in INBOUND}
 #: A dated end is no undated outcome: an open dispute is one whose end was not seen yet.
 _DATED_ENDS: Final = frozenset({"disputes.closed_on"})
@@ -91,9 +132,40 @@ class Feature:
             message = f"feature {self.name!r} reads {source}, which no data contract declares"
             raise ModelError(message, feature=self.name, source=source)
         dated = DATED_BY.get(frame)
-        if dated is not None and f"{frame}.{dated}" not in self.sources:
-            message = f"feature {self.name!r} reads {source} without {frame}.{dated}: undated"
+        if dated is not None and dated not in self.sources:
+            message = f"feature {self.name!r} reads {source} without {dated}: undated"
             raise ModelError(message, feature=self.name, source=source)
+
+
+def alike(
+    meanings: Mapping[str, str],
+    *sources: str,
+    null: str,
+    as_of: str = BEFORE,
+    owner: str = "billing operations",
+    use: AllowedUse = AllowedUse.VARIANCE,
+) -> dict[str, Feature]:
+    """Declare features that differ in name and meaning only; by default of the variance kind."""
+    return declared(
+        Feature(name, meaning, owner, tuple(dict.fromkeys(sources)), as_of, null, use)
+        for name, meaning in meanings.items()
+    )
+
+
+def allowed(features: Iterable[Feature], use: AllowedUse) -> dict[str, Feature]:
+    """Features by name, all of which a judgement of that use may read.
+
+    Raises
+    ------
+    ModelError
+        A feature is declared for another use.
+    """
+    found = declared(features)
+    for feature in found.values():
+        if feature.use not in (use, AllowedUse.ANY):
+            message = f"feature {feature.name!r} is for {feature.use} and not for {use}"
+            raise ModelError(message, feature=feature.name, use=str(use))
+    return found
 
 
 def declared(features: Iterable[Feature]) -> dict[str, Feature]:

@@ -12,6 +12,7 @@ import polars as pl
 
 from prebill.core.money import minor_factor
 from prebill.core.schemas.frame import collected
+from prebill.core.scoring.features.declaration import AGREED, CORRECTED, LINES, alike
 from prebill.core.scoring.frames import Books
 from prebill.core.scoring.windows import join_earlier
 
@@ -30,7 +31,7 @@ _KEY: Final = ("series", "product", "issued_on")
 COUNTED: Final[dict[str, str]] = {"rate_unseen_lines": "off_unseen", "rate_own_lines": "off_own"}
 
 #: Feature → what it means.
-FEATURES: Final[dict[str, str]] = {
+_MEANINGS: Final = {
     "rate_unseen": "share of the money priced at a rate at which nobody bought the product before",
     "rate_own": "share of the money priced off the customer's own last rate",
     "rate_unseen_lines": "surprise at so many lines with a rate never seen, in nats",
@@ -39,6 +40,14 @@ FEATURES: Final[dict[str, str]] = {
     "discount_share": "share of the money whose discount differs from the customer's own last",
     "line_sums": "amounts against quantity times unit price, share of the subtotal",
 }
+FEATURES: Final = alike(
+    _MEANINGS,
+    *LINES,
+    "invoice_lines.tax_code",
+    *CORRECTED,
+    *AGREED,
+    null="no lines; of rates and tax codes also: nothing earlier of the product",
+)
 
 
 def line_facts(books: Books) -> pl.DataFrame:

@@ -10,11 +10,12 @@ from typing import Final
 import polars as pl
 
 from prebill.core.schemas.frame import collected
+from prebill.core.scoring.features.declaration import LINES, alike
 from prebill.core.scoring.frames import Books
 from prebill.core.scoring.windows import join_earlier
 
 #: Feature → what it means.
-FEATURES: Final[dict[str, str]] = {
+_MEANINGS: Final = {
     "new_share": "money of products that the previous invoice lacked",
     "absent_share": "previous invoice's money of products that this one lacks",
     "duplicate_share": "money of lines that stand twice: product, quantity and amount",
@@ -22,6 +23,7 @@ FEATURES: Final[dict[str, str]] = {
     "repeat_lines": "number of those lines",
     "line_count": "number of lines with money; those of equal product and quantity count once",
 }
+FEATURES: Final = alike(_MEANINGS, *LINES, null="no lines, or no earlier invoice with lines")
 
 
 def profile(books: Books, keys: pl.DataFrame) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.schemas.frame import collected
+from prebill.core.scoring.features.declaration import LINES, TOTALS, TREATED, alike
 from prebill.core.scoring.windows import Rows, join_earlier, latest_values, row_median
 
 #: Own invoices that outvote the country's usual tax share.
@@ -21,11 +22,18 @@ _SHARE: Final = (pl.col("tax_minor") / pl.col("subtotal_minor")).cast(pl.Float64
 HAS_TAX: Final = pl.col("tax_minor").is_not_null() & (pl.col("subtotal_minor") > 0)
 
 #: Feature → what it means.
-FEATURES: Final[dict[str, str]] = {
+_MEANINGS: Final = {
     "tax_share": "tax share less the customer's own last, or its country's usual one",
     "currency_off": "1 when the customer never had this currency, nor its entity for its country",
     "sums": "subtotal, tax and total against the lines and each other, share of the total",
 }
+FEATURES: Final = alike(
+    _MEANINGS,
+    *TOTALS,
+    *LINES,
+    *TREATED,
+    null="no tax, subtotal or lines, or nothing earlier to compare with",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Final
 import polars as pl
 
 from prebill.core.schemas.frame import collected
+from prebill.core.scoring.features.declaration import LINES, TOTALS, alike
 from prebill.core.scoring.frames import DAY, Books
 
 #: A twin issued within so many days is a duplicate; further apart it is a recurring amount.
@@ -13,9 +14,10 @@ TWIN_DAYS: Final = 20
 KEY: Final = ["customer_id", "currency", "total_minor", "period_start_on", "period_end_on"]
 
 #: Feature → what it means.
-FEATURES: Final[dict[str, str]] = {
+_MEANINGS: Final = {
     "twin": "1 when another invoice of the customer has equal lines and total and the same time",
 }
+FEATURES: Final = alike(_MEANINGS, *TOTALS, *LINES, null="never null")
 
 
 def profile(books: Books, asked: pl.DataFrame | None = None) -> pl.DataFrame:

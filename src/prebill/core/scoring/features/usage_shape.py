@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from prebill.core.scoring.features.declaration import RECEIVED, USAGE, alike
 from prebill.core.scoring.frames import DAY
 from prebill.core.scoring.windows import latest_values, row_median
 
@@ -24,7 +25,7 @@ WEEKS: Final = 12
 LEAST_WEEKS: Final = 4
 
 #: Feature → what it means; high = unusual.
-FEATURES: Final[dict[str, str]] = {
+_MEANINGS: Final = {
     "repeated": "share of the quantity whose events repeat another id's instant and quantity",
     "silence": "active days fewer than ordinary, share of the window",
     "silence_surprise": "how little chance explains the silent days or their longest run, in nats",
@@ -35,6 +36,9 @@ FEATURES: Final[dict[str, str]] = {
     "largest": "share of the largest event, less the ordinary",
     "level": "log quantity a day over the ordinary",
 }
+FEATURES: Final = alike(
+    _MEANINGS, *USAGE, null="no usage in the window, or no earlier window", as_of=RECEIVED
+)
 _STATS: Final = (
     *("active_share", "records", "daily", "equal_share"),
     *("highest", "lowest", "largest_share", "repeat"),

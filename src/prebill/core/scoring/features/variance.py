@@ -10,6 +10,13 @@ import numpy as np
 import polars as pl
 
 from prebill.core.scoring.features import season
+from prebill.core.scoring.features.declaration import (
+    AGREED,
+    CORRECTED,
+    LINES,
+    TOTALS,
+    alike,
+)
 from prebill.core.scoring.features.season import History, Season
 from prebill.core.scoring.frames import Books
 from prebill.core.scoring.windows import (
@@ -44,7 +51,7 @@ POOLED: Final = (
 )
 
 #: Feature → what it means; the columns the forest sees.
-FEATURES: Final[dict[str, str]] = {
+_MEANINGS: Final = {
     "total_ratio": "log total less own median of the last 8, the portfolio's move and the season",
     "total_z": "the same in own robust deviations",
     "total_step": "log total less the previous invoice's, less the portfolio's move",
@@ -64,6 +71,14 @@ FEATURES: Final[dict[str, str]] = {
     "gap_ratio": "log days since the previous invoice less own median gap",
     "largest_share": "share of the largest line, less own median share and the season",
 }
+FEATURES: Final = alike(
+    _MEANINGS,
+    *TOTALS,
+    *LINES,
+    *CORRECTED,
+    *AGREED,
+    null="no earlier invoice; of units, price, shift, peak and share also: no lines that tell",
+)
 
 
 def measures(books: Books, shifts: pl.DataFrame) -> pl.DataFrame:
