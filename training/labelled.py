@@ -73,7 +73,7 @@ def read_labelled(opened: "Installation", mature_on: date) -> pl.DataFrame:
             stored = rows.rename({"invoice_id": "draft_id"}).collect()
         # A run judges one version of a draft, the hook each that comes.
         key = ["draft_id", "draft_version"] if run_id == GATE_RUN else ["draft_id"]
-        stored = stored.select(*key, *(name for name in FEATURE_ROW if name in stored.columns))
+        stored = stored.select(*key, *(name for name in COLUMNS if name in stored.columns))
         parts.append(part.join(stored, on=key, maintain_order="left"))
     found = pl.concat(parts, how="diagonal") if parts else known
     policy = Policy.parse(policy_text(opened.settings.policy_path))

@@ -17,6 +17,7 @@ from prebill.store.engine import Store
 from prebill.store.lake_index import named_batches
 from prebill.workflows import hook_rows
 from prebill.workflows.profiles import prepare_profiles
+from prebill.workflows.replay import Outcome, replay
 from prebill.workflows.shadow import compare_shadow
 from tests.api.conftest import Served, serving
 from tests.api.gate import WRONG, decide, gate, rows, send, sent
@@ -76,6 +77,18 @@ def test_each_version_is_learnt_from_as_it_was_judged(served: Served, opened: In
     later = of_version[second["version"]]
     assert any(first[name] != later[name] for name in FEATURE_ROW)
     assert (0, 0) == (hook_rows.move_all(opened), len(rows(served, "SELECT * FROM hook_rows")))
+
+
+def test_decision_of_the_hook_is_derived_again(served: Served, opened: Installation) -> None:
+    wrong, right = sent(served, invoice(7, 12, times=10)), sent(served, invoice(7, 12))
+    before = {one.part: one for one in replay(opened, right["invoice_id"]).checks}
+    assert "not in the lake yet: ask in ten minutes" == before["feature row"].text
+    hook_rows.move_all(opened)
+    for one in (wrong, right):
+        found = replay(opened, one["invoice_id"], version=one["version"])
+        parts = {check.part: check.outcome for check in found.checks}
+        assert Outcome.SAME is parts.pop("feature row")
+        assert {Outcome.SAME, Outcome.LEFT_OUT} >= set(parts.values())
 
 
 def test_rows_wait_for_company_but_not_for_long(served: Served, opened: Installation) -> None:

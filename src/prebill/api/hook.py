@@ -35,6 +35,7 @@ from prebill.store.profiles import (
 )
 from prebill.store.users import Actor
 from prebill.workflows.gate_cases import HOOK, Origin, ScoredDrafts, channels_of, store_scored
+from prebill.workflows.rows import feature_hashes
 
 if TYPE_CHECKING:
     from prebill.contracts import Catalog
@@ -251,10 +252,7 @@ def _rows(scored: "Scored", versions: dict[str, str]) -> list[Row]:
     findings: dict[str, list[Row]] = {name: [] for name in versions}
     for one in scored.findings.iter_rows(named=True):
         findings[one.pop("invoice_id")].append(one)
-    features = {
-        row["invoice_id"]: hashlib.sha256(json.dumps(row).encode()).hexdigest()
-        for row in scored.feature_rows.iter_rows(named=True)
-    }
+    features = dict(feature_hashes(scored.feature_rows).iter_rows())
     rows = []
     for decision in scored.decisions.iter_rows(named=True):
         name = decision.pop("invoice_id")

@@ -8,6 +8,7 @@ from prebill.core.errors import NotFoundError
 from prebill.core.schemas.internal import DECISIONS, DRAFTS, FINDINGS
 from prebill.store.drafts import lines_of
 from prebill.store.engine import Row, Tx
+from prebill.store.judgements import GATE_RUN
 from prebill.store.lake_index import named_batches
 
 #: Of a decision, beside ``DECISIONS``.
@@ -20,8 +21,8 @@ class StoredDecision:
     """One stored decision; every frame is of its draft only.
 
     ``draft``: ``DRAFTS``, empty where another engine drafted; ``totals``: ``draft_id,
-    total_minor``; ``feature_batches``: of the lake, in which its run put feature rows; none where
-    the decision is no run's.
+    total_minor``; ``feature_batches``: of the lake, in which its run, or the hook, put feature
+    rows; none where a person's correction was decided on.
     """
 
     draft_id: str
@@ -83,7 +84,7 @@ def _feature_batches(tx: Tx, row: Row) -> list[str]:
         "AND draft_version <> :draft_version AND decided_at < :decided_at LIMIT 1",
         {name: row[name] for name in ("draft_id", "run_id", "draft_version", "decided_at")},
     )
-    if earlier is not None:
+    if earlier is not None and row["run_id"] != GATE_RUN:
         return []
     named = named_batches(tx, "feature_rows")
     return [one for one in named if one.startswith(f"{row['run_id']}#")]
