@@ -15,6 +15,7 @@ CLAIMS = {
         r"features that read the future: 0; declarations refused: 4 of 4; "
         r"honest version passes, leaky version fails"
     ),
+    "03_detectors": r"best group alone 0\.\d\d, all (0\.[6-9]\d|1\.00)",
 }
 
 
