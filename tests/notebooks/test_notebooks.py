@@ -20,6 +20,9 @@ CLAIMS = {
         r"held out (0\.9[789]|1\.00), that morning 0\.[3-7]\d; refused 4 of 4; "
         r"payment features that changed: 0, leaky one: changed"
     ),
+    "05_thresholds_in_money": (
+        r"live policy better than releasing all: True; priority better than size: True"
+    ),
 }
 
 
