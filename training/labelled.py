@@ -7,6 +7,7 @@ import polars as pl
 
 from prebill.core.scoring.combine import error_probability
 from prebill.core.scoring.declared import READ_BY
+from prebill.core.scoring.scene import FEATURE_ROW
 
 if TYPE_CHECKING:
     from prebill.bootstrap import Installation

@@ -15,6 +15,14 @@ CLAIMS = {
         r"features that read the future: 0; declarations refused: 4 of 4; "
         r"honest version passes, leaky version fails"
     ),
+    "03_detectors": r"best group alone 0\.\d\d, all (0\.[6-9]\d|1\.00)",
+    "04_payment_risk": (
+        r"held out (0\.9[789]|1\.00), that morning 0\.[3-7]\d; refused 4 of 4; "
+        r"payment features that changed: 0, leaky one: changed"
+    ),
+    "05_thresholds_in_money": (
+        r"live policy better than releasing all: True; priority better than size: True"
+    ),
 }
 
 
