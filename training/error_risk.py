@@ -156,7 +156,7 @@ def rows(dataset: Dataset, cut_off: date) -> pl.DataFrame:
     A sampled draft stands for all that were as likely to be looked at; where there is a sample,
     drafts that were only paid don't calibrate: the sample stands for them.
     """
-    return _weighted(dataset.labelled.filter(pl.col("day_on") < cut_off))
+    return weighted(dataset.labelled.filter(pl.col("day_on") < cut_off))
 
 
 def prepare(dataset: Dataset, spec: Specification, split: TimeSplit) -> Prepared:
@@ -167,7 +167,7 @@ def prepare(dataset: Dataset, spec: Specification, split: TimeSplit) -> Prepared
     TooFewLabelsError
         No error is confirmed in the tested days.
     """
-    tested = _weighted(
+    tested = weighted(
         dataset.labelled.filter(
             pl.col("day_on") >= split.test_start_on, pl.col("anomaly_score").is_not_null()
         )
@@ -205,7 +205,8 @@ def fit(rows: pl.DataFrame, spec: Specification) -> Fitted:
     return Fitted(model.to_bytes(), facts)
 
 
-def _weighted(labelled: pl.DataFrame) -> pl.DataFrame:
+def weighted(labelled: pl.DataFrame) -> pl.DataFrame:
+    """Add what each row stands for, and ``calibrates``: whether the odds may be measured on it."""
     propensity = pl.col("propensity").fill_null(1.0).clip(LEAST_PROPENSITY, 1.0)
     has_sample = labelled["propensity"].count() > 0
     is_unseen = pl.col("source").is_in(_UNSEEN) & pl.col("propensity").is_null()

@@ -6,13 +6,16 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
+from prebill.bundles import Bundle, Role, copy_of, put_in_use
 from prebill.cli import app
 from prebill.core.errors import InputError, NotFoundError, StorageError
+from prebill.core.scoring.models.error_risk import ErrorSpec, fit_error_risk
 from prebill.lake import Lake
 from prebill.settings import Settings
 from prebill.store import users
 from prebill.store.engine import SCHEMA_REVISION, Store
 from prebill.store.lake_index import record_batch
+from tests.training.labels import labelled
 
 
 def run(*arguments: str, code: int = 0) -> Result:
@@ -139,6 +142,7 @@ def test_doctor_of_data_names_losses_and_the_rung(tmp_path: Path) -> None:
     assert "payments" in output
     assert "31 of 60 invoices" in output
     assert "rung prior" in output
+    assert "P(error)" in output
     assert "other.csv" in output
 
 
@@ -159,6 +163,30 @@ def test_doctor_of_a_fresh_installation_finds_nothing_missing(
     home: Path, installed: Result
 ) -> None:
     assert "missing" not in run("doctor").output
+
+
+def test_doctor_says_which_models_answer_and_what_answers_without_them(
+    home: Path, installed: Result
+) -> None:
+    settings = Settings.load()
+    output = run("doctor").output
+    assert "none, P(error) is the stated prior: `prebill train error_risk` makes one" in output
+    assert "none, robust deviations judge the level" in output
+    assert "0 mature, 0 confirmed errors; P(error) needs 200" in output
+
+    rows = labelled(3_000).with_columns(calibrates=pl.lit(value=True))
+    fitted = fit_error_risk(rows, ("anomaly_score", "total_ratio"), 1, ErrorSpec(rounds=5))
+    assert fitted is not None
+    facts = {"rung": "small", "rows": 3_000, "train_before": "2026-07-01"}
+    champion = Bundle("error_risk", fitted.to_bytes(), facts)
+    put_in_use(settings, champion, Role.CHAMPION, 1)
+    assert f"{champion.digest[:12]} 3,000 rows before 2026-07-01 rung small" in run("doctor").output
+
+    trees = copy_of(settings, "error_risk", champion.digest) / "trees.txt"
+    trees.write_bytes(trees.read_bytes().replace(b"0.", b"9.", 1))
+    output = run("doctor", code=1).output
+    assert "trees.txt was altered" in output
+    assert "payment figures are a stated prior" in output
 
 
 def test_doctor_names_every_batch_of_the_lake_that_is_lost_or_altered(

@@ -1,7 +1,7 @@
 """Read from an installation what drift watches: lake, database, and the champions' own periods."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,14 @@ from prebill.bundles import Bundle, in_use
 from prebill.core.errors import InputError
 from prebill.core.schemas.internal import DECISIONS
 from prebill.core.scoring.labels import is_correction
+from prebill.core.scoring.models.error_risk import ErrorRisk
 from prebill.core.scoring.models.payment_risk import PaymentRisk
 from prebill.settings import Settings
 from training import dataset as datasets
 from training.drift import watched
 from training.drift.judge import Watched
 from training.drift.limits import Limits
+from training.labelled import read_labelled, with_features
 
 if TYPE_CHECKING:
     from prebill.bootstrap import Installation
@@ -60,6 +62,7 @@ def gather(home: Path | None, limits: Limits, *, as_of_on: date) -> Seen:
         runs = judged_by_runs(opened)
         gate = judged_by_gate(opened)
         found = found_errors(opened)
+        errors = _error_watches(opened, limits, as_of_on)
     finally:
         opened.close()
     everything = pl.concat([runs.decisions, gate.decisions])
@@ -71,7 +74,11 @@ def gather(home: Path | None, limits: Limits, *, as_of_on: date) -> Seen:
     kept = [watch for watch in watches if not watch.rows.is_empty()]
     payments = _payment_watches(home, settings, limits, as_of_on)
     notes = [f"{one.name}: nothing was judged yet" for one in watches if one.rows.is_empty()]
-    return Seen(kept + payments.watches, notes + payments.notes)
+    more = [errors, payments]
+    return Seen(
+        kept + [watch for one in more for watch in one.watches],
+        notes + [note for one in more for note in one.notes],
+    )
 
 
 def test_period(champion: Bundle) -> tuple[date, date]:
@@ -149,6 +156,29 @@ def found_errors(opened: "Installation") -> pl.DataFrame:
             others.select("found_on", draft_id="invoice_id").select("draft_id", "found_on"),
         ]
     )
+
+
+def _error_watches(opened: "Installation", limits: Limits, as_of_on: date) -> Seen:
+    """The re-ranker, where a champion was fitted."""
+    from prebill.store.judgements import judged_drafts
+
+    champion = in_use(opened.settings, "error_risk")
+    if champion is None:
+        return Seen([], ["error_risk: no champion yet: P(error) is the stated prior"])
+    labels_on = as_of_on - timedelta(days=1)
+    within = timedelta(days=watched.LABELS_SEEN_DAYS)
+    with opened.store.read() as tx:
+        judged = judged_drafts(tx).filter(pl.col("day_on") < as_of_on)
+    found = watched.error_risk(
+        with_features(opened, judged).rename({"draft_id": "invoice_id"}),
+        read_labelled(opened, labels_on, within=within),
+        ErrorRisk.from_bytes(dict(champion.files)),
+        limits,
+        reference=test_period(champion),
+    )
+    kept = [watch for watch in found if not watch.rows.is_empty()]
+    empty = [watch.name for watch in found if watch.rows.is_empty()]
+    return Seen(kept, [f"{name}: nothing since the champion was tested" for name in empty])
 
 
 def _payment_watches(home: Path | None, settings: Settings, limits: Limits, as_of_on: date) -> Seen:

@@ -7,16 +7,22 @@ from typing import Final
 import polars as pl
 
 from prebill.core.scoring.features import payment
+from prebill.core.scoring.labels import CREDIT_DAYS
+from prebill.core.scoring.models.error_risk import ErrorRisk
 from prebill.core.scoring.models.payment_risk import PaymentRisk
 from prebill.core.scoring.scene import FEATURES
 from training.drift.judge import Watched
 from training.drift.limits import Limits
+from training.error_risk import weighted
 from training.split import BOOKING_DAYS
 
 #: How long after due every delay is observed before windows of delays are compared.
 DELAY_SEEN_DAYS: Final = 15
 #: Within how many days a verdict or credit note counts against a draft.
 CORRECTED_DAYS: Final = 90
+#: How long after the billed period a label counts: what matures last does after 90 days from the
+#: issue, which a month of waiting may precede.
+LABELS_SEEN_DAYS: Final = CREDIT_DAYS + 31
 #: P(late) is watched with its own model below.
 _SCORES: Final = ("anomaly_score", "p_error")
 #: On time, up to five days late, later, and not within the days observed.
@@ -64,6 +70,76 @@ def detection(
         top=[name for name in limits.top["detection"] if name in names],
         scores=_SCORES,
         shares=("is_held", "is_stopped"),
+    )
+
+
+def error_risk(
+    judged: pl.DataFrame,
+    labelled: pl.DataFrame,
+    model: ErrorRisk,
+    limits: Limits,
+    *,
+    reference: tuple[date, date],
+) -> list[Watched]:
+    """Watch what the re-ranker reads and says of judged drafts, and what labels made of it.
+
+    Parameters
+    ----------
+    judged : pl.DataFrame
+        ``invoice_id, customer_id, day_on, anomaly_score`` and feature rows.
+    labelled : pl.DataFrame
+        ``LABELLED``, with labels that matured within ``LABELS_SEEN_DAYS`` of ``day_on``.
+    model : ErrorRisk
+        The champion.
+    limits : Limits
+        Names the top features.
+    reference : pair of dates
+        The champion's test period [start, end), by ``day_on``.
+
+    Returns
+    -------
+    list of Watched
+        ``error_risk`` by the day after the billed period; ``errors`` when every label that counts
+        has matured. Rows before the reference were learnt from and are left out.
+    """
+    rows = _said(judged, model, reference).rename({"invoice_id": "row_id"})
+    known = _said(weighted(labelled).filter("calibrates"), model, reference)
+    matured = known.drop_nulls("p_error").select(
+        "cluster",
+        "p_error",
+        "is_error",
+        row_id="invoice_id",
+        at_on=pl.col("at_on") + timedelta(days=LABELS_SEEN_DAYS),
+    )
+    start_on, end_on = (day + timedelta(days=LABELS_SEEN_DAYS) for day in reference)
+    return [
+        Watched(
+            name="error_risk",
+            rows=rows,
+            reference=reference,
+            features=model.columns,
+            top=[name for name in limits.top["error_risk"] if name in model.columns],
+            scores=("p_error",),
+        ),
+        Watched(
+            name="errors",
+            rows=matured,
+            reference=(start_on, end_on),
+            shares=("is_error",),
+            outcomes={"p_error": "is_error"},
+        ),
+    ]
+
+
+def _said(rows: pl.DataFrame, model: ErrorRisk, reference: tuple[date, date]) -> pl.DataFrame:
+    """Rows that the model has not learnt, with its P(error); a column that none has is null."""
+    later = rows.filter(pl.col("day_on") >= reference[0])
+    absent = [name for name in model.columns if name not in later.columns]
+    later = later.with_columns(pl.lit(None, pl.Float64).alias(name) for name in absent)
+    return later.with_columns(
+        model.predict(later),
+        at_on="day_on",
+        cluster=pl.coalesce("customer_id", "invoice_id"),
     )
 
 

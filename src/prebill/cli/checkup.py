@@ -38,6 +38,12 @@ LOSSES: Final[dict[str, str]] = {
     "credit_notes.reason": "goodwill counts as a correction",
     "usage_events": "absent days, repeated events, stuck meters",
 }
+#: What answers where a model is absent.
+INSTEAD: Final = {
+    "forest": "robust deviations judge the level",
+    "payment_risk": "payment figures are a stated prior",
+    "error_risk": "P(error) is the stated prior",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ def of_installation(settings: "Settings") -> list[Note]:
         *_of_database(settings),
         *_of_lake(settings),
         _of_folder("contracts", settings.contracts_dir, "set PREBILL_CONTRACTS_DIR"),
-        _of_models(settings),
+        *_of_models(settings),
         _of_policy(settings),
         _of_webhook(settings),
         *_of_engines(settings),
@@ -128,14 +134,46 @@ def _of_folder(subject: str, place: Path, advice: str) -> Note:
     return Note("missing", subject, f"{place} is absent: {advice}")
 
 
-def _of_models(settings: "Settings") -> Note:
-    from prebill.bootstrap import load_models
+def _of_models(settings: "Settings") -> list[Note]:
+    """Each model in use; where there is none, what answers instead; and what labels there are."""
+    from prebill.bundles import NAMES
 
-    models, failure = load_models(settings)
-    if models.versions:
-        names = ", ".join(f"{name} {version[:12]}" for name, version in models.versions.items())
-        return Note("ok", "models", names)
-    return Note("note", "models", f"{failure or 'none'}: `prebill train` makes them")
+    return [*(_of_model(settings, name) for name in NAMES), *_of_labels(settings)]
+
+
+def _of_model(settings: "Settings", name: str) -> Note:
+    from prebill.bundles import in_use, models_of
+    from prebill.core.errors import ModelError
+
+    try:
+        found = in_use(settings, name)
+        models_of({name: found})
+    except ModelError as error:
+        return Note("missing", name, str(error))
+    if found is None:
+        return Note("note", name, f"none, {INSTEAD[name]}: `prebill train {name}` makes one")
+    facts = found.facts
+    told = [f"{facts['rows']:,} rows"] if "rows" in facts else []
+    told += [f"before {facts['train_before']}"] if "train_before" in facts else []
+    told += [f"rung {facts['rung']}"] if "rung" in facts else []
+    return Note("ok", name, " ".join([found.digest[:12], *told]))
+
+
+def _of_labels(settings: "Settings") -> list[Note]:
+    """How far the labels are from teaching P(error)."""
+    from prebill.core.errors import PrebillError
+    from prebill.core.scoring.models.error_spec import ErrorSpec
+    from prebill.store.engine import Store
+    from prebill.store.outcomes import error_labels
+
+    try:
+        with Store.open(settings.database_url) as store, store.read() as tx:
+            labels = error_labels(tx, datetime.now(UTC).date())
+    except PrebillError:
+        return []  # the database has a line of its own
+    errors, least = int(labels["is_error"].sum()), ErrorSpec().least_errors
+    text = f"{labels.height:,} mature, {errors:,} confirmed errors; P(error) needs {least}"
+    return [Note("note", "labels", text)]
 
 
 def _of_policy(settings: "Settings") -> Note:
@@ -330,6 +368,7 @@ def _maturity(files: dict[str, Path]) -> list[Note]:
         Note("note", "history", f"{invoices['issued_on'].min()!s} to {newest_on!s}"),
         Note("note", "mature labels", f"{share}: due before {newest_on!s}"),
         Note("note", "payment risk", f"rung {rung}: {meaning[rung]}"),
+        Note("note", "P(error)", "the stated prior: verdicts and other labels are no files"),
     ]
 
 

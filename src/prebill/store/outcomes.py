@@ -19,6 +19,16 @@ from prebill.store.tables import schema_of, table_of
 _GAP: Final = "gap"
 
 
+def mature_labels(tx: Tx, mature_on: date) -> pl.DataFrame:
+    """Return ``LABELS`` of draft versions that have matured by a day, several of some."""
+    labels = tx.table_frame(
+        "labels",
+        "WHERE matures_on <= :today AND draft_version <> :gap ORDER BY label_id",
+        {"today": mature_on, "gap": _GAP},
+    )
+    return LABELS.conform(labels)
+
+
 def error_labels(tx: Tx, mature_on: date) -> pl.DataFrame:
     """Return what is known of each draft version by a day.
 
@@ -28,12 +38,7 @@ def error_labels(tx: Tx, mature_on: date) -> pl.DataFrame:
         ``draft_id, draft_version, is_error, source, weight`` (of the source), ``propensity`` (null
         unless somebody looked at it for the random sample), ``was_shown, matures_on``.
     """
-    labels = tx.table_frame(
-        "labels",
-        "WHERE matures_on <= :today AND draft_version <> :gap ORDER BY label_id",
-        {"today": mature_on, "gap": _GAP},
-    )
-    return strongest(LABELS.conform(labels), mature_on)
+    return strongest(mature_labels(tx, mature_on), mature_on)
 
 
 def sampled_labels(tx: Tx, mature_on: date) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from prebill.core.errors import InputError
+from prebill.core.scoring.declared import READ_BY
 from prebill.core.scoring.features import payment
 from prebill.core.scoring.scene import FEATURES
 from tests.training.drift.builders import limits
@@ -31,6 +32,7 @@ def test_defaults_are_the_agreed_ones() -> None:
 def test_top_features_exist() -> None:
     top = limits().top
     assert {*top["detection"]} <= {*FEATURES}
+    assert {*top["error_risk"]} <= {*READ_BY["error_risk"]}
     assert {*top["payment_risk"], *limits().null_by_nature} <= {*payment.FEATURES}
 
 
