@@ -71,6 +71,8 @@ def explain(settings: Mapping[str, object], rule_id: str) -> Explain:
                 pl.col("open_minor").fill_null(0) + pl.col("total_minor") > pl.col("limit_minor")
             )
         )
+        if above.is_empty():
+            return FINDINGS.empty()
         told = above.select(
             "invoice_id", code=pl.lit(CODE), score=pl.lit(1.0), basis=pl.lit(EXACT), text=_text()
         )
