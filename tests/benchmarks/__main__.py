@@ -117,6 +117,11 @@ def serving() -> None:
     print(_module("tests.benchmarks.serving"))
 
 
+def serving_batch() -> None:
+    """Drafts per second with profiles prepared, and the memory of a worker."""
+    print(_module("tests.benchmarks.serving_batch"))
+
+
 def kills() -> None:
     """A billing run killed at 100 random moments, and started again."""
     for database in ("sqlite", "postgresql"):
@@ -139,7 +144,7 @@ BENCHMARKS = {
     work.__name__: work
     for work in (
         *(core, scoring, training, detection, company, drift, forecasts),
-        *(runs, intake, serving, kills, demo),
+        *(runs, intake, serving, serving_batch, kills, demo),
     )
 }
 

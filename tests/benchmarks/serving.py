@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -40,9 +41,17 @@ uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none")).run(sockets=[l
 """
 
 
+@dataclass(frozen=True)
+class Server:
+    """Address and process id."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def served(home: Path) -> Iterator[str]:
-    """Serve a home in another process; gives the address."""
+def served(home: Path) -> Iterator[Server]:
+    """Serve a home in another process."""
     environment = {**os.environ, "PREBILL_HOME": str(home), "POLARS_MAX_THREADS": "1"}
     command = [sys.executable, "-c", _SERVE, str(home)]
     process = subprocess.Popen(
@@ -57,7 +66,7 @@ def served(home: Path) -> Iterator[str]:
     url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
     try:
         _wait_until_ready(url)
-        yield url
+        yield Server(url, process.pid)
     finally:
         process.kill()
         process.wait(20)
@@ -127,9 +136,9 @@ def main(cases: int = 100_000, customers: int = 2_000, requests: int = 300) -> l
     started = time.perf_counter()
     prepare_profiles(Installation(settings, store, lake))
     lines = [f"profiles of {customers} customers prepared in {time.perf_counter() - started:.1f} s"]
-    with served(home) as url:
-        lines += _hook(url, person, requests)
-        lines += _queue(url, person, case_ids, requests)
+    with served(home) as server:
+        lines += _hook(server.url, person, requests)
+        lines += _queue(server.url, person, case_ids, requests)
     return lines
 
 
