@@ -21,7 +21,17 @@ LEAST_ROWS: Final = 200
 SAMPLE: Final = 512
 #: Up to so many rows it is faster to walk all trees at once.
 FEW_ROWS: Final = 200
+#: Rows walked at once where there are many: their values fit the cache.
+_PART_ROWS: Final = 10_000
 _ARRAYS: Final = ("left", "right", "feature", "threshold", "length")
+
+
+@dataclass(frozen=True, slots=True)
+class _Paths:
+    """Shape (trees, nodes): thresholds; (trees, 2 · nodes): left and right child of each node."""
+
+    threshold: npt.NDArray[np.float32]
+    child: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +76,41 @@ class Forest:
         return np.asarray(np.add.accumulate(self.length[tree, node], axis=1)[:, -1])
 
     def _depth(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Path lengths, tree by tree: rows leave a tree where they end."""
-        depth = np.zeros(len(values))
-        index = np.arange(len(values))
+        """Path lengths, part by part and tree by tree: what is looked up stays in the cache."""
+        paths = self._paths()
+        parts = [
+            self._depth_of_part(values[first : first + _PART_ROWS], paths)
+            for first in range(0, len(values), _PART_ROWS)
+        ]
+        return np.concatenate(parts)
+
+    def _depth_of_part(
+        self, values: npt.NDArray[np.float32], paths: "_Paths"
+    ) -> npt.NDArray[np.float64]:
+        count = len(values)
+        cells, row = values.ravel(order="F"), np.arange(count)
+        depth = np.zeros(count)
         for tree in range(len(self.left)):  # 200 rounds, whole columns each
-            node = np.zeros(len(values), dtype=np.int32)
-            left, right = self.left[tree], self.right[tree]
-            going = index
-            while len(going):
-                at = node[going]
-                is_left = values[going, self.feature[tree][at]] <= self.threshold[tree][at]
-                node[going] = np.where(is_left, left[at], right[at])
-                going = going[left[node[going]] >= 0]
-            depth += self.length[tree][node]
+            threshold, child = paths.threshold[tree], paths.child[tree]
+            start = self.feature[tree].astype(np.int64) * count
+            node, below = np.full(count, -1), np.zeros(count, dtype=np.int64)
+            while (node != below).any():
+                node = below
+                is_right = cells.take(start.take(node) + row) > threshold.take(node)
+                below = child.take(2 * node + is_right)
+            depth += self.length[tree].take(node)
         return depth
+
+    def _paths(self) -> "_Paths":
+        """The trees as whole columns walk them: a leaf leads to itself."""
+        own = np.arange(self.left.shape[1], dtype=np.int64)[None, :]
+        is_leaf = self.left < 0
+        child = np.stack([np.where(is_leaf, own, side) for side in (self.left, self.right)], axis=2)
+        # The largest float32 up to the threshold divides the same float32 values.
+        rounded = self.threshold.astype(np.float32)
+        lower = np.nextafter(rounded, np.float32(-np.inf))
+        threshold = np.where(rounded > self.threshold, lower, rounded)
+        return _Paths(threshold, child.reshape(len(self.left), -1))
 
     def to_npz(self) -> bytes:
         """Write the arrays as an ``.npz`` file's bytes."""
