@@ -18,6 +18,10 @@ NEEDED = {
     ("GET", "/v1/billing-runs/{run_id:path}"): Role.VIEWER,
     ("GET", "/v1/cases"): Role.VIEWER,
     ("GET", "/v1/cases/{case_id:path}"): Role.VIEWER,
+    ("POST", "/v1/cases:next"): Role.REVIEWER,
+    ("POST", "/v1/cases/{case_id:path}:claim"): Role.REVIEWER,
+    ("POST", "/v1/cases/{case_id:path}:take-over"): Role.REVIEWER,
+    ("POST", "/v1/cases/{case_id:path}:let-go"): Role.REVIEWER,
     ("POST", "/v1/cases/{case_id:path}:{kind}"): Role.REVIEWER,
 }
 #: Opened by the signature of a secret that is bound to a user; a token opens none of them.

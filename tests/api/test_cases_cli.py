@@ -57,6 +57,19 @@ def test_release_acts_for_the_owner_of_the_token(people: dict[Role, Person]) -> 
     assert isinstance(again.exception, ConflictError)
 
 
+def test_next_case_is_claimed_shown_and_given_back(people: dict[Role, Person]) -> None:
+    mine, other = people[Role.REVIEWER].token, people[Role.CONTROLLER].token
+    assert CASE in run("cases", "next", token=mine).output
+    assert "Reviewer Person works on it" in run("cases", token=other).output
+    refused = run("cases", "claim", CASE, token=other)
+    assert isinstance(refused.exception, ConflictError)
+    assert "is yours" in run("cases", "claim", CASE, "--take-over", token=other).output
+    assert "is free" in run("cases", "let-go", CASE, token=other).output
+    assert "nothing waits" in run("cases", "next", "--queue", "none", token=mine).output
+    looks = run("cases", "next", token=people[Role.VIEWER].token)
+    assert isinstance(looks.exception, ForbiddenError)
+
+
 @pytest.mark.parametrize("arguments", [("cases",), ("cases", "show", CASE)], ids=" ".join)
 def test_a_stranger_sees_no_case(people: dict[Role, Person], arguments: tuple[str, ...]) -> None:
     refused = run(*arguments)

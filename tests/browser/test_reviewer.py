@@ -72,6 +72,35 @@ def test_changed_case_says_so_and_shows_it_as_it_is(console: Console, page: Page
     expect(page.get_by_role("status")).to_contain_text("Rejected.")
 
 
+def test_two_people_meet_at_a_case(console: Console, browser: Browser, tmp_path: Path) -> None:
+    seats = []
+    for role in (Role.REVIEWER, Role.CONTROLLER):
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        seat = context.new_page()
+        console.sign_in(seat, role)
+        seats.append(seat)
+    mine, other = seats
+    mine.keyboard.press("n")
+    expect(mine.get_by_role("button", name="Take the next case")).to_be_focused()
+    mine.keyboard.press("Enter")
+    expect(mine.get_by_text("You work on this case until")).to_be_visible()
+    other.goto(mine.url)
+    expect(other.get_by_text("Reviewer Person works on it until")).to_be_visible()
+    expect(other.get_by_text("Also here: Reviewer Person.")).to_be_visible()
+    expect(other.get_by_role("button", name="Release")).to_have_count(0)
+    shoot(other, tmp_path, "claimed")
+    other.get_by_role("button", name="Take it over").click()
+    expect(other.get_by_text("You work on this case until")).to_be_visible()
+    reason_box(mine).select_option("wrong_price")
+    mine.get_by_role("button", name="Reject").click()
+    expect(mine.get_by_role("alert")).to_contain_text("Controller Person works on case")
+    shoot(other, tmp_path, "mine")
+    other.goto(f"{console.url}/queue")
+    shoot(other, tmp_path, "queue")
+    for seat in seats:
+        seat.context.close()
+
+
 def test_viewer_sees_everything_and_no_buttons(console: Console, page: Page) -> None:
     console.sign_in(page, Role.VIEWER)
     page.goto(f"{console.url}/cases/{console.rich_case_id}")

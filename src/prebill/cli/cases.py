@@ -1,4 +1,4 @@
-"""The queue from the terminal: list, show, release, correct, reject.
+"""The queue from the terminal: list, show, claim, release, correct, reject.
 
 Every command acts for a named user: their token stands in PREBILL_TOKEN. `--as` only checks that
 it is the user one thinks it is; it never makes anybody someone else.
@@ -13,6 +13,8 @@ from prebill.cli.acting import As, acting_user, opened_installation
 
 if TYPE_CHECKING:
     from prebill.api.decide import Kind
+    from prebill.bootstrap import Installation
+    from prebill.store.users import Actor
 
 cases_app = typer.Typer(help="The queue: what waits for a person, the money first.")
 
@@ -30,6 +32,9 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this area."""
     cases_app.callback(invoke_without_command=True)(list_cases)
     cases_app.command("show")(show)
+    cases_app.command("next")(take_next)
+    cases_app.command("claim")(claim)
+    cases_app.command("let-go")(let_go)
     app.add_typer(cases_app, name="cases")
     app.command("release")(release)
     app.command("correct")(correct)
@@ -96,7 +101,9 @@ def _print_cases(rows: list[dict[str, Any]]) -> None:
         loss = words.money(row["expected_loss_minor"], currency)
         wrong = words.likely(row["p_error"])
         action = row["kind"] if row["kind"] == "sample" else row["action"]
-        typer.echo(f"  {action:<6}  {customer}, billed {billed}, expected loss {loss}, {wrong}")
+        owner = f", {row['owner']} works on it" if row["owner"] else ""
+        told = f"{customer}, billed {billed}, expected loss {loss}, {wrong}{owner}"
+        typer.echo(f"  {action:<6}  {told}")
         typer.echo(f"          {reason_of(row)}")
 
 
@@ -137,6 +144,49 @@ def show(
         amount = one.get("amount_minor")
         told = words.signed_money(amount, currency) if amount else "–"
         typer.echo(f"  {told:>20}  {one['text']}")
+
+
+def take_next(
+    queue: Annotated[str, typer.Option(help="Only from this queue.")] = "", user: As = None
+) -> None:
+    """Claim the case that is worth most of those that nobody else works on, and show it."""
+    from prebill.workflows import claiming
+
+    with opened_installation() as opened:
+        actor = _reviewer(opened, user)
+        case_id = claiming.claim_next(opened, actor.user_id, queue=queue)
+    if case_id is None:
+        typer.echo("nothing waits that nobody else works on")
+        return
+    typer.echo(f"{case_id} is yours")
+    show(case_id)
+
+
+def claim(
+    case_id: str,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Also if somebody else works on it.")
+    ] = False,
+    user: As = None,
+) -> None:
+    """Claim a case: nobody else decides it while you are there, for 15 minutes."""
+    from prebill.workflows import claiming
+
+    with opened_installation() as opened:
+        actor = _reviewer(opened, user)
+        work = claiming.take_over if take_over else claiming.claim
+        work(opened, case_id, actor.user_id)
+    typer.echo(f"{case_id} is yours")
+
+
+def let_go(case_id: str, user: As = None) -> None:
+    """Give a claimed case back."""
+    from prebill.workflows import claiming
+
+    with opened_installation() as opened:
+        actor = _reviewer(opened, user)
+        claiming.let_go(opened, case_id, actor.user_id)
+    typer.echo(f"{case_id} is free")
 
 
 def release(
@@ -204,6 +254,13 @@ def _decide(
     typer.echo(f"{done.draft_id}: {done.state}{issued}, decided by {actor.name}")
     if done.new_case_id:
         typer.echo(f"the new version waits again: {done.new_case_id}")
+
+
+def _reviewer(opened: "Installation", user: str | None) -> "Actor":
+    from prebill.api.auth import require
+    from prebill.store.users import Role
+
+    return require(acting_user(opened, user), Role.REVIEWER)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

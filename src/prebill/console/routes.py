@@ -1,21 +1,24 @@
 """The pages of the console and the forms they send. Reads go to the store, changes to workflows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from prebill import audit
+from prebill.api.auth import require
 from prebill.api.context import Served, Services
 from prebill.api.decide import Decision, Kind, decide
 from prebill.api.problems import TooManyAttemptsError, problem_of
+from prebill.bootstrap import Installation
 from prebill.console.correction_form import correction_of
 from prebill.console.links import case_href, invoice_href
 from prebill.console.pages.account import password_page, sign_in_page
-from prebill.console.pages.case import Told, case_page
+from prebill.console.pages.case import Told, also_here, case_page
 from prebill.console.pages.invoice import invoice_page
 from prebill.console.pages.queue import queue_page
 from prebill.console.pages.runs import runs_page
@@ -32,7 +35,8 @@ from prebill.console.sessions import (
 )
 from prebill.core.errors import ConflictError, InputError, UnauthenticatedError
 from prebill.store.console import draft_of_document, find_case
-from prebill.store.users import Actor, change_password, get_actor, verify_password
+from prebill.store.users import Actor, Role, change_password, get_actor, verify_password
+from prebill.workflows import claiming
 
 router: Final = APIRouter(include_in_schema=False)
 
@@ -163,6 +167,74 @@ def queue(request: Request, served: Served, visitor: SignedIn) -> Response:
     with served.store.read() as tx:
         page = queue_page(tx, visitor, request.query_params, now=datetime.now(UTC))
     return render(page)
+
+
+@router.post("/queue/next")
+def next_case(
+    request: Request, served: Served, visitor: SignedIn, csrf_token: Text = ""
+) -> Response:
+    """Take the case that is worth most of those that nobody else works on."""
+    check_form(request, served, csrf_token)
+    actor = require(visitor.actor, Role.REVIEWER)
+    case_id = claiming.claim_next(served.installation, actor.user_id)
+    if case_id is None:
+        return see_other("/queue?notice=Nothing+waits+that+nobody+else+works+on.")
+    return see_other(case_href(case_id))
+
+
+@router.post("/cases/{case_id:path}/here")
+def still_here(
+    case_id: str, request: Request, served: Served, visitor: SignedIn, csrf_token: Text = ""
+) -> PlainTextResponse:
+    """Keep one's own claim; tell who else has the case open."""
+    check_form(request, served, csrf_token)
+    others = claiming.still_here(served.installation, case_id, visitor.actor.user_id)
+    return PlainTextResponse(also_here(others))
+
+
+@router.post("/cases/{case_id:path}/claim")
+def claim(
+    case_id: str, request: Request, served: Served, visitor: SignedIn, csrf_token: Text = ""
+) -> Response:
+    """Take a case that nobody else works on."""
+    check_form(request, served, csrf_token)
+    return _claimed(claiming.claim, case_id, served, visitor)
+
+
+@router.post("/cases/{case_id:path}/take-over")
+def take_over(
+    case_id: str, request: Request, served: Served, visitor: SignedIn, csrf_token: Text = ""
+) -> Response:
+    """Take a case from whoever works on it."""
+    check_form(request, served, csrf_token)
+    return _claimed(claiming.take_over, case_id, served, visitor)
+
+
+@router.post("/cases/{case_id:path}/let-go")
+def let_go(
+    case_id: str, request: Request, served: Served, visitor: SignedIn, csrf_token: Text = ""
+) -> Response:
+    """Give a case back."""
+    check_form(request, served, csrf_token)
+    return _claimed(claiming.let_go, case_id, served, visitor)
+
+
+def _claimed(
+    work: Callable[[Installation, str, str], None],
+    case_id: str,
+    served: Services,
+    visitor: Visitor,
+) -> Response:
+    """Do it and show the case; a conflict shows the case as it is now."""
+    actor = require(visitor.actor, Role.REVIEWER)
+    try:
+        work(served.installation, case_id, actor.user_id)
+    except ConflictError as error:
+        told = Told(problem=f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        with served.store.read() as tx:
+            page = case_page(tx, served.installation, visitor, case_id, told)
+        return render(page, problem_of(error).status)
+    return see_other(case_href(case_id))
 
 
 @router.get("/cases/{case_id:path}")

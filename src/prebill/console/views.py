@@ -98,6 +98,8 @@ class QueueRow:
     due: str
     is_late: bool
     priority: str
+    #: Who works on it; empty: nobody.
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class QueuePage:
     actions: tuple[Option, ...]
     currencies: tuple[Option, ...]
     queues: tuple[Option, ...]
+    owners: tuple[Option, ...]
     is_filtered: bool
     rows: tuple[QueueRow, ...]
     first_href: str
@@ -167,6 +170,16 @@ class Corrections:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """Who works on a case. ``kind``: free, mine, other; ``sentence`` says it in words."""
+
+    kind: str
+    sentence: str
+    #: Who else has the case open; empty: nobody, or not known without scripts.
+    others: str
+
+
+@dataclass(frozen=True, slots=True)
 class CasePage:
     """``/cases/{id}``: verdict, decision bar, lines, reasons, history, contract, timeline."""
 
@@ -178,6 +191,7 @@ class CasePage:
     verdict: str
     verdict_facts: tuple[Fact, ...]
     is_open: bool
+    claim: Claim
     outcome: str
     decide_path: str
     lock_version: int

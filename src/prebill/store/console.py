@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from prebill.core.errors import NotFoundError
 from prebill.core.scoring.labels import SAMPLE
+from prebill.store.codec import now_text
 from prebill.store.engine import Tx
 
 Row = dict[str, Any]
@@ -24,7 +25,8 @@ _CASE_COLUMNS: Final = """
     coalesce(d.period, substr(coalesce(g.period_start_on, g.issued_on), 1, 7)) AS period,
     coalesce(d.entity_id, g.entity_id) AS entity_id,
     coalesce(d.total_minor, g.total_minor) AS total_minor,
-    coalesce(d.state, g.state) AS draft_state
+    coalesce(d.state, g.state) AS draft_state, l.user_id AS owner_id, w.name AS owner,
+    l.expires_at AS owned_until
 """
 #: A case is on a draft of ours (d), on one of another engine (g), or on a gap: on neither.
 #: A case of the sample is on either; versions are digests, so that they can't be mixed up.
@@ -35,9 +37,14 @@ _DRAFT_JOINS: Final = """
         AND c.kind IN ('gate', 'sample')
     LEFT JOIN customers k ON k.customer_id = coalesce(d.customer_id, g.customer_id)
 """
+_CLAIM_JOIN: Final = "LEFT JOIN claims l ON l.case_id = c.case_id AND l.expires_at > :now"
 _CASE_JOINS: Final = f"""{_DRAFT_JOINS}
     LEFT JOIN decisions e ON e.draft_id = c.draft_id AND e.draft_version = c.draft_version
+    {_CLAIM_JOIN}
+    LEFT JOIN users w ON w.user_id = l.user_id
 """
+#: Who works on a case, as a filter: nobody.
+FREE: Final = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,13 @@ class CaseFilter:
     currency: str = ""
     queue: str = ""
     search: str = ""
+    #: User who works on it, or ``FREE``.
+    owner: str = ""
 
     @property
     def is_narrowed(self) -> bool:
         """Whether it shows less than every case of the status."""
-        return bool(self.action or self.currency or self.queue or self.search)
+        return bool(self.action or self.currency or self.queue or self.search or self.owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ def list_cases(
     conditions, values = _conditions(which)
     if after is not None:
         conditions.append(_after(after, values))
-    values["limit"] = min(max(limit, 1), MAX_LIMIT)
+    values |= {"limit": min(max(limit, 1), MAX_LIMIT), "now": now_text()}
     rows = tx.rows(
         f"SELECT {_CASE_COLUMNS} FROM cases c {_CASE_JOINS} WHERE {' AND '.join(conditions)} "
         "ORDER BY c.priority DESC NULLS LAST, c.case_id LIMIT :limit",
@@ -135,6 +144,11 @@ def _conditions(
             column = f"c.{name}" if for_totals else f"c.{name} || ''"
             conditions.append(f"{column} = :{name}")
             values[name] = value
+    if which.owner == FREE:
+        conditions.append("l.user_id IS NULL")
+    elif which.owner:
+        conditions.append("l.user_id = :owner")
+        values["owner"] = which.owner
     if which.search:
         literal = which.search.replace("!", "!!").replace("%", "!%").replace("_", "!_")
         conditions.append(
@@ -151,9 +165,10 @@ def queue_totals(tx: Tx, which: CaseFilter) -> list[Row]:
     return tx.rows(
         "SELECT c.currency, c.queue, c.action, count(*) AS cases, "
         "sum(c.expected_loss_minor) AS expected_loss_minor FROM cases c "
-        f"{_DRAFT_JOINS if which.search else ''} WHERE {' AND '.join(conditions)} "
+        f"{_DRAFT_JOINS if which.search else ''} {_CLAIM_JOIN if which.owner else ''} "
+        f"WHERE {' AND '.join(conditions)} "
         "GROUP BY c.currency, c.queue, c.action ORDER BY c.currency, c.queue, c.action",
-        values,
+        values | ({"now": now_text()} if which.owner else {}),
     )
 
 
@@ -178,7 +193,7 @@ def find_case(tx: Tx, case_id: str) -> Row:
         f"FROM cases c {_CASE_JOINS} "
         "LEFT JOIN documents o ON o.draft_id = d.draft_id AND o.draft_version = d.version "
         "WHERE c.case_id = :case_id",
-        {"case_id": case_id},
+        {"case_id": case_id, "now": now_text()},
     )
     if row is None:
         message = f"there is no case {case_id}: it may have been replaced; look in the queue"

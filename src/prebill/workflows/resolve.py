@@ -19,6 +19,7 @@ from prebill.core.schemas.internal import DRAFTS
 from prebill.core.scoring.labels import SAMPLE
 from prebill.store.agreements import shared_frames
 from prebill.store.cases import close_case, save_label, save_verdict, verdicts_on
+from prebill.store.claims import require_mine
 from prebill.store.drafts import lines_of, live_draft, one_changed, set_state
 from prebill.store.engine import Row, Tx
 from prebill.store.engine_drafts import lock_drafts
@@ -268,6 +269,7 @@ def _moved(tx: Tx, draft: Row, state: str, actor: str) -> None:
 def _record(tx: Tx, case: Row, verdict: _Verdict, expected_version: int) -> None:
     """Close the case, keep the verdict and its label, and write it down."""
     status = _STATUS[verdict.verdict]
+    require_mine(tx, case["case_id"], verdict.actor, datetime.now(UTC))
     close_case(
         tx, case["case_id"], status=status, expected_version=expected_version, actor=verdict.actor
     )

@@ -16,7 +16,9 @@ from prebill.api.idempotency import DoneOnce
 from prebill.api.problems import PreconditionFailedError, PreconditionRequiredError
 from prebill.api.proposals import proposal_of
 from prebill.core.errors import ConflictError, InputError
-from prebill.store.console import MAX_LIMIT, CaseFilter, Cursor, find_case, list_cases
+from prebill.store.console import FREE, MAX_LIMIT, CaseFilter, Cursor, find_case, list_cases
+from prebill.store.users import Actor
+from prebill.workflows import claiming
 
 router: Final = APIRouter(prefix="/v1", tags=["cases"])
 
@@ -48,6 +50,9 @@ class CaseBrief(BaseModel):
     due_at: str
     resolved_by: str | None
     resolved_at: str | None
+    #: Who works on it, and until when without a sign of them; null: nobody.
+    owner: str | None
+    owned_until: str | None
     reasons: list[dict[str, Any]]
 
 
@@ -112,23 +117,42 @@ def etag_of(row: dict[str, Any]) -> str:
     return f'"{row["lock_version"]}"'
 
 
+def owner_filter(owner: str, actor: Actor) -> str:
+    """Read ``me`` and ``nobody``.
+
+    Raises
+    ------
+    InputError
+        It is another word: nobody asks for a colleague's cases by name.
+    """
+    known = {"": "", "me": actor.user_id, "nobody": FREE}
+    if owner not in known:
+        message = f"unknown owner {owner!r}: use me or nobody"
+        raise InputError(message, owner=owner)
+    return known[owner]
+
+
 @router.get("/cases")
 def get_cases(
     served: Served,
-    _: Reader,
+    actor: Reader,
     status: str = "open",
     action: str = "",
     currency: str = "",
     queue: str = "",
     search: str = "",
+    owner: str = "",
     cursor: str = "",
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
 ) -> CasePageBody:
-    """List cases, the most money per reviewer minute first."""
+    """List cases, the most money per reviewer minute first.
+
+    ``owner``: ``me``, ``nobody``, or empty for all.
+    """
     if status not in STATUSES:
         message = f"unknown status {status!r}: use one of {', '.join(STATUSES)}"
         raise InputError(message, status=status)
-    which = CaseFilter(status, action, currency, queue, search)
+    which = CaseFilter(status, action, currency, queue, search, owner_filter(owner, actor))
     with served.store.read() as tx:
         rows = list_cases(tx, which, after=decode_cursor(cursor), limit=limit)
     next_cursor = None
@@ -145,6 +169,39 @@ def get_case(case_id: str, served: Served, _: Reader, response: Response) -> Cas
     response.headers["ETag"] = etag_of(row)
     proposal = proposal_of(row, served.installation.load_policy().collecting)
     return CaseDetail(**detail_of(row), proposal=Proposal(**proposal) if proposal else None)
+
+
+class Claimed(BaseModel):
+    """The case that one works on now; null: nothing waits that nobody else works on."""
+
+    case_id: str | None
+
+
+@router.post("/cases:next")
+def post_next(served: Served, actor: Decider, queue: str = "") -> Claimed:
+    """Claim the case that is worth most of those that nobody else works on."""
+    return Claimed(case_id=claiming.claim_next(served.installation, actor.user_id, queue=queue))
+
+
+@router.post("/cases/{case_id:path}:claim")
+def post_claim(case_id: str, served: Served, actor: Decider) -> Claimed:
+    """Claim a case, or stay on it: 409 where somebody else works on it."""
+    claiming.claim(served.installation, case_id, actor.user_id)
+    return Claimed(case_id=case_id)
+
+
+@router.post("/cases/{case_id:path}:take-over")
+def post_take_over(case_id: str, served: Served, actor: Decider) -> Claimed:
+    """Claim a case whoever works on it; the audit log says from whom."""
+    claiming.take_over(served.installation, case_id, actor.user_id)
+    return Claimed(case_id=case_id)
+
+
+@router.post("/cases/{case_id:path}:let-go")
+def post_let_go(case_id: str, served: Served, actor: Decider) -> Claimed:
+    """End one's own claim; without one nothing happens."""
+    claiming.let_go(served.installation, case_id, actor.user_id)
+    return Claimed(case_id=None)
 
 
 class DecisionBody(BaseModel):

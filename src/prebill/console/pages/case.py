@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from prebill.api.reasons import ERROR_REASONS, RELEASE_REASONS
@@ -24,8 +25,9 @@ from prebill.console.links import case_href
 from prebill.console.pages.queue import viewer_of
 from prebill.console.sessions import Visitor
 from prebill.console.timeline import timeline
-from prebill.console.views import CasePage, ComparedLine, Fact, Option, Reason
+from prebill.console.views import CasePage, Claim, ComparedLine, Fact, Option, Reason
 from prebill.core.scoring.labels import SAMPLE
+from prebill.store.claims import viewers_of
 from prebill.store.console import find_case, names_of, next_case_id, verdict_of
 from prebill.store.engine import Tx
 
@@ -82,6 +84,7 @@ def case_page(
         verdict=verdict_sentence(case, comparison, findings),
         verdict_facts=_verdict_facts(case),
         is_open=case["status"] == "open",
+        claim=_claim(tx, case, visitor, datetime.now(UTC)),
         outcome=_outcome(tx, case),
         decide_path=case_href(case_id),
         lock_version=case["lock_version"],
@@ -111,6 +114,22 @@ def case_page(
         facts=case_facts(tx, case),
         timeline=timeline(tx, case_id, case["draft_id"], opened_at=case["opened_at"]),
     )
+
+
+def _claim(tx: Tx, case: dict[str, Any], visitor: Visitor, now_at: datetime) -> Claim:
+    others = viewers_of(tx, case["case_id"], visitor.actor.user_id, now_at)
+    also = also_here(others)
+    if case["owner_id"] is None:
+        return Claim("free", "Nobody works on this case.", also)
+    until = words.instant(case["owned_until"])
+    if case["owner_id"] == visitor.actor.user_id:
+        return Claim("mine", f"You work on this case until {until}, longer while it is open.", also)
+    return Claim("other", f"{case['owner'] or case['owner_id']} works on it until {until}.", also)
+
+
+def also_here(names: list[str]) -> str:
+    """Say who else has the case open."""
+    return f"Also here: {', '.join(names)}." if names else ""
 
 
 @dataclass(frozen=True, slots=True)

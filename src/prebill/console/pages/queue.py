@@ -13,7 +13,7 @@ from prebill.console.sessions import Visitor
 from prebill.console.views import CurrencyTotal, Option, QueuePage, QueueRow, Viewer
 from prebill.core.scoring.labels import SAMPLE
 from prebill.store.codec import instant_text
-from prebill.store.console import CaseFilter, Cursor, list_cases, queue_totals
+from prebill.store.console import FREE, CaseFilter, Cursor, list_cases, queue_totals
 from prebill.store.engine import Tx
 from prebill.store.users import Role
 
@@ -36,6 +36,7 @@ def queue_page(tx: Tx, visitor: Visitor, query: Mapping[str, str], *, now: datet
         currency=query.get("currency", ""),
         queue=query.get("queue", ""),
         search=query.get("search", "").strip(),
+        owner=_OWNERS.get(query.get("owner", ""), "").format(me=visitor.actor.user_id),
     )
     after = query.get("after", "")
     rows = list_cases(tx, which, after=decode_cursor(after), limit=PAGE_ROWS + 1)
@@ -50,16 +51,24 @@ def queue_page(tx: Tx, visitor: Visitor, query: Mapping[str, str], *, now: datet
         actions=_options(["hold", "review", "release"], which.action, "All"),
         currencies=_options([row["currency"] for row in every], which.currency, "All"),
         queues=_options([row["queue"] for row in every], which.queue, "All"),
+        owners=_owners(query.get("owner", "")),
         is_filtered=which.is_narrowed,
-        rows=tuple(_row(row, instant_text(now)) for row in rows[:PAGE_ROWS]),
-        first_href=_href(which) if after else "",
-        next_href=_next_href(which, rows) if len(rows) > PAGE_ROWS else "",
+        rows=tuple(_row(row, visitor, instant_text(now)) for row in rows[:PAGE_ROWS]),
+        first_href=_href(query) if after else "",
+        next_href=_next_href(query, rows) if len(rows) > PAGE_ROWS else "",
         notice=query.get("notice", "")[:200] if query.get("notice") in NOTICES else "",
     )
 
 
 #: Sentences that a redirect may show; nothing else of the address is ever printed as one.
-NOTICES = frozenset({"Password changed."})
+NOTICES = frozenset({"Password changed.", "Nothing waits that nobody else works on."})
+#: What the address says → what the store filters by.
+_OWNERS = {"": "", "me": "{me}", "nobody": FREE}
+
+
+def _owners(chosen: str) -> tuple[Option, ...]:
+    named = {"": "All", "me": "Mine", "nobody": "Nobody's"}
+    return tuple(Option(value, label, value == chosen) for value, label in named.items())
 
 
 def _summary(totals: list[dict[str, Any]]) -> str:
@@ -97,8 +106,9 @@ def _total(currency: str, rows: list[dict[str, Any]]) -> CurrencyTotal:
     )
 
 
-def _row(row: dict[str, Any], now_text: str) -> QueueRow:
+def _row(row: dict[str, Any], visitor: Visitor, now_text: str) -> QueueRow:
     currency = row["currency"]
+    is_mine = row["owner_id"] == visitor.actor.user_id
     return QueueRow(
         href=case_href(row["case_id"]),
         action=SAMPLE if row["kind"] == SAMPLE else row["action"],
@@ -113,6 +123,7 @@ def _row(row: dict[str, Any], now_text: str) -> QueueRow:
         due=words.day(row["due_at"][:10]),
         is_late=row["due_at"] < now_text,
         priority="–" if row["priority"] is None else f"{row['priority']:,.2f}",
+        owner="you" if is_mine else row["owner"] or row["owner_id"] or "",
     )
 
 
@@ -140,18 +151,13 @@ def _options(values: list[str], chosen: str, every: str) -> tuple[Option, ...]:
     )
 
 
-def _href(which: CaseFilter, after: str = "") -> str:
-    given = {
-        "search": which.search,
-        "action": which.action,
-        "currency": which.currency,
-        "queue": which.queue,
-        "after": after,
-    }
+def _href(query: Mapping[str, str], after: str = "") -> str:
+    kept = ("search", "action", "currency", "queue", "owner")
+    given = {name: query.get(name, "").strip() for name in kept} | {"after": after}
     chosen = urlencode({name: value for name, value in given.items() if value})
     return f"/queue?{chosen}" if chosen else "/queue"
 
 
-def _next_href(which: CaseFilter, rows: list[dict[str, Any]]) -> str:
+def _next_href(query: Mapping[str, str], rows: list[dict[str, Any]]) -> str:
     last = rows[PAGE_ROWS - 1]
-    return _href(which, encode_cursor(Cursor(last["priority"], last["case_id"])))
+    return _href(query, encode_cursor(Cursor(last["priority"], last["case_id"])))

@@ -39,6 +39,19 @@ document.addEventListener("keydown", (event) => {
   else keyed.focus();
 });
 
+// While a case is open, whoever works on it keeps it, and the others are shown.
+const here = document.querySelector("form[data-here]");
+
+async function stay() {
+  const answer = await fetch(here.dataset.here, { method: "POST", body: new URLSearchParams(new FormData(here)) });
+  if (answer.ok) here.querySelector(".also").textContent = await answer.text();
+}
+
+if (here) {
+  stay();
+  setInterval(() => document.visibilityState === "visible" && stay(), 45_000);
+}
+
 // A form is sent once: a second press while the first is under way does nothing.
 document.addEventListener("submit", (event) => {
   const form = event.target;
