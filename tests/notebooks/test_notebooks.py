@@ -23,6 +23,11 @@ CLAIMS = {
     "05_thresholds_in_money": (
         r"live policy better than releasing all: True; priority better than size: True"
     ),
+    "06_drift_and_retraining": (
+        r"outcome alarms: no drift \[\], slower payers \['calibration'.*; "
+        r"a lost column asks for \['review all'\]; challenger saves \+0\.\d+; "
+        r"version in use: 1, then [234], then 1"
+    ),
 }
 
 
