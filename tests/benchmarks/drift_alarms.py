@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from prebill.core.money import DECIMAL
+from prebill.core.scoring.models.error_risk import ErrorRisk, ErrorSpec, fit_error_risk
 from prebill.core.scoring.models.payment_risk import PaymentRisk, fit_payment_risk, training_rows
 from prebill.settings import Settings
 from tests.benchmarks import demo_weeks
@@ -23,13 +24,17 @@ from tests.benchmarks.demo_weeks import END, TEST_END, TRAIN_BEFORE, Company, We
 from training.drift.evidence import stability
 from training.drift.judge import Judged, Watched, judge
 from training.drift.limits import Limits, read
-from training.drift.watched import detection, payment_risk
+from training.drift.watched import LABELS_SEEN_DAYS, detection, error_risk, payment_risk
+from training.error_risk import weighted
+from training.labelled import COLUMNS
 
 #: From this day on a planted drift is there.
 PLANTED_ON = date(2026, 6, 12)
 #: Windows that hold all of the planted ones and some before.
 PLANTED_WINDOWS = 24
 REFERENCE = (TRAIN_BEFORE, TEST_END)
+#: The re-ranker learns from the weeks before it: only judged drafts have labels.
+ERRORS_REFERENCE = (TEST_END, date(2026, 6, 3))
 FREE_WEEKS = 50
 KEY = ["watched", "check", "name"]
 
@@ -41,7 +46,16 @@ class Base:
     company: Company
     weeks: Weeks
     model: PaymentRisk
+    errors: ErrorRisk
     limits: Limits
+
+    def reranked(self, weeks: Weeks, *, more_errors: int = 0) -> dict[str, Watched]:
+        """The re-ranker's inputs, and its labels by the day of the draft: maturing shifts all."""
+        rows = answered(weeks, more_errors)
+        seen, errors = error_risk(rows, rows, self.errors, self.limits, reference=ERRORS_REFERENCE)
+        back = pl.col("at_on") - timedelta(days=LABELS_SEEN_DAYS)
+        labels = replace(errors, rows=errors.rows.with_columns(back), reference=ERRORS_REFERENCE)
+        return {"error_risk": seen, "errors": labels}
 
     def detection(self, weeks: Weeks) -> dict[str, Watched]:
         rows = (weeks.decisions, weeks.feature_rows)
@@ -53,12 +67,32 @@ class Base:
         return {one.name: one for one in found}
 
     def watches(self, company: Company, weeks: Weeks) -> dict[str, Watched]:
-        return self.detection(weeks) | self.payments(company)
+        return self.detection(weeks) | self.reranked(weeks) | self.payments(company)
 
     def rejudged(self, altered: Company) -> Weeks:
         first = PLANTED_ON.replace(day=TRAIN_BEFORE.day)
         later = demo_weeks.judged(altered, first, forest=self.weeks.forest)
         return self.weeks.before(first, later)
+
+
+def answered(weeks: Weeks, more_errors: int = 0) -> pl.DataFrame:
+    """Judged drafts with simulated answers: wrong as often as their anomaly score says.
+
+    ``more_errors``: percent of the drafts that are wrong besides from the planting on, whatever
+    their score.
+    """
+    scores = weeks.decisions.select("invoice_id", "anomaly_score", "customer_id")
+    rows = weeks.feature_rows.join(scores, on="invoice_id").rename({"at_on": "day_on"})
+    surprise = -(1.0 - pl.col("anomaly_score")).clip(1e-4, 1.0).log10()
+    chance = 1.0 / (1.0 + (4.0 - 2.0 * surprise).exp())
+    draw = (pl.col("invoice_id").hash(5) % 1_000_000) / 1_000_000
+    is_new = is_after("day_on") & (pl.col("invoice_id").hash(6) % 100 < more_errors)
+    return rows.filter(pl.col("anomaly_score").is_not_null()).with_columns(
+        is_error=(draw < chance) | is_new,
+        source=pl.lit("sample"),
+        propensity=pl.lit(1.0),
+        weight=pl.lit(1.0),
+    )
 
 
 # ── Planted drifts: each alters rows from a day on ───────────────────────────────────────────
@@ -96,7 +130,8 @@ def feature_null(base: Base, percent: int) -> dict[str, Watched]:
     lost = is_after("at_on") & (pl.col("invoice_id").hash(3) % 100 < percent)
     emptied = pl.when(~lost).then("price_ratio").alias("price_ratio")
     features = base.weeks.feature_rows.with_columns(emptied)
-    return base.detection(replace(base.weeks, feature_rows=features))
+    weeks = replace(base.weeks, feature_rows=features)
+    return base.detection(weeks) | base.reranked(weeks)
 
 
 def new_segment(base: Base, percent: int) -> dict[str, Watched]:
@@ -140,6 +175,11 @@ def more_held(base: Base, percent: int) -> dict[str, Watched]:
     return {"detection": replace(watch, rows=rows.with_columns(added), **only_shares)}
 
 
+def unexpected_errors(base: Base, percent: int) -> dict[str, Watched]:
+    """Some percent of the drafts wrong in a way that no score shows."""
+    return {"errors": base.reranked(base.weeks, more_errors=percent)["errors"]}
+
+
 def is_after(name: str) -> pl.Expr:
     return pl.col(name) >= PLANTED_ON
 
@@ -157,6 +197,8 @@ PLANTS: dict[str, tuple[Plant, int]] = {
     "payments one day slower": (slower_payers, 1),
     "log odds of P(late) off by .5": (off_calibration, 50),
     "log odds of P(late) off by .2": (off_calibration, 20),
+    "3 % of the drafts wrong, no score shows it": (unexpected_errors, 3),
+    "1 % of the drafts wrong, no score shows it": (unexpected_errors, 1),
     "twice as many held and stopped": (more_held, 100),
     "half as many again held and stopped": (more_held, 50),
 }
@@ -168,7 +210,8 @@ PLANTS: dict[str, tuple[Plant, int]] = {
 def drawn(watch: Watched, weeks: int, seed: int) -> Watched:
     """Weeks of customers drawn from the reference period, eight of them as the new reference."""
     generator = np.random.default_rng(seed)
-    inside = watch.rows.filter(pl.col("at_on").is_between(*REFERENCE, closed="left"))
+    period = watch.reference or REFERENCE
+    inside = watch.rows.filter(pl.col("at_on").is_between(*period, closed="left"))
     groups = inside.select(pl.col("cluster").rank("dense") - 1).to_series().to_numpy()
     members = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
     size = max(1, round(700 * len(members) / inside.height))
@@ -214,12 +257,12 @@ class Counted:
     alarms: pl.DataFrame
 
     def row(self, title: str) -> str:
-        names = self.alarms.group_by("name").len().sort("len", descending=True)
-        told = ", ".join(f"{name} {count}" for name, count in names.iter_rows()) or "–"
+        names = self.alarms.group_by("watched", "name").len().sort("len", descending=True)
+        told = ", ".join(f"{watched} {name} {count}" for watched, name, count in names.iter_rows())
         windows = self.alarms.select("window").n_unique()
         return (
             f"| {title} | {self.windows} | {self.measures:,} | {self.beyond} | "
-            f"{self.alarms.height} in {windows} windows | {told} |"
+            f"{self.alarms.height} in {windows} windows | {told or '–'} |"
         )
 
 
@@ -263,7 +306,13 @@ def main() -> None:
         company = demo_weeks.company(seed)
         known = company.receivables()
         model = fit_payment_risk(training_rows(known, TRAIN_BEFORE), seed)
-        base = Base(company, demo_weeks.judged(company), model, limits)
+        weeks = demo_weeks.judged(company)
+        first = weighted(answered(weeks).filter(pl.col("day_on") < TEST_END))
+        errors = fit_error_risk(first, tuple(COLUMNS), seed, ErrorSpec())
+        if errors is None:
+            message = "too few simulated errors"
+            raise RuntimeError(message)
+        base = Base(company, weeks, model, errors, limits)
         watches = base.watches(company, base.weeks)
         plain = judged_all(watches, limits, END)
         free.append(counted(plain).row(f"as they come, seed {seed}"))
