@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 import typer
+from polars.testing import assert_frame_equal
 from typer.testing import CliRunner, Result
 
 from prebill.cli import gate as gate_cli
@@ -14,6 +16,7 @@ from prebill.core.errors import InputError, PolicyError
 from prebill.core.policy.model import Policy
 from prebill.core.schemas.internal import DECISIONS, GAPS
 from prebill.workflows.gate import run_gate, write
+from prebill.workflows.gate_report import report_html
 from tests.core.scoring.company import company
 
 ONE = "C003-202512"
@@ -52,6 +55,96 @@ def invoke(*arguments: object) -> Result:
 
     gate_cli.register(app)
     return CliRunner().invoke(app, ["score", *map(str, arguments)])
+
+
+def credited(history: Path, invoice_id: str, amount_minor: int, day: str) -> None:
+    frame = pl.DataFrame(
+        {
+            "credit_note_id": [f"CN-{invoice_id}"],
+            "invoice_id": [invoice_id],
+            "issued_on": [day],
+            "amount_minor": [str(amount_minor)],
+            "reason": ["amount"],
+        }
+    )
+    frame.write_csv(history / "credit_notes.csv")
+
+
+def _tenfold(column: str) -> pl.Expr:
+    return (pl.col(column).cast(pl.Float64) * 10).round().cast(pl.Int64).cast(pl.String)
+
+
+def tenfold(history: Path, invoice_id: str) -> None:
+    """An invoice of the past that went out ten times too high."""
+    own = pl.col("invoice_id") == invoice_id
+    for name, columns in (
+        ("invoices", ["subtotal_minor", "tax_minor", "total_minor"]),
+        ("invoice_lines", ["quantity", "amount_minor"]),
+    ):
+        times = [pl.when(own).then(_tenfold(c)).otherwise(c).alias(c) for c in columns]
+        change(history, name, lambda frame, times=times: frame.with_columns(times))
+
+
+def test_report_says_what_past_months_would_have_found(folders: tuple[Path, Path]) -> None:
+    history, drafts = folders
+    wrong = "C005-202508"
+    tenfold(history, wrong)
+    credited(history, wrong, 90_000, "2025-09-20")
+    report = history.parent / "report.html"
+    done = invoke(
+        *("--history", history, "--drafts", drafts, "--out", history.parent / "o.csv"),
+        *("--report", report, "--backtest-months", 4),
+    )
+    assert done.exit_code == 0, done.output
+    page = report.read_text()
+    assert "What it would have found from 2025-" in page
+    assert (
+        "Credited later: <b>1</b> of 30 invoices. Of these <b>1</b> would have been stopped before "
+        "it went out (100%, 95 % interval 2% to 100%). Of 2 stopped ones whose outcome is known, 1 "
+        "turned out to be wrong (50%, 95 % interval 1% to 99%)." in page
+    )
+    catches = page[page.index("The largest catches") :]
+    assert wrong in catches
+    assert "900.00 GBP" in catches
+    assert "The largest that would have gone out" not in page
+    assert "<script" not in page
+
+
+def test_report_without_credit_notes_names_what_would_have_been_stopped(
+    folders: tuple[Path, Path],
+) -> None:
+    history, drafts = folders
+    tenfold(history, "C005-202507")
+    result = run_gate(history, drafts, policy=Policy.default(), backtest_months=2)
+    assert result.backtest is not None
+    page = report_html(result)
+    assert "nothing says which of them were wrong" in page
+    assert "Credited later" not in page
+
+
+def test_history_of_one_month_has_no_past_to_judge(folders: tuple[Path, Path]) -> None:
+    history, drafts = folders
+    change(history, "invoices", lambda f: f.filter(pl.col("issued_on") >= "2025-11-15"))
+    result = run_gate(history, drafts, policy=Policy.default(), backtest_months=6)
+    assert "None could be judged" in report_html(result)
+
+
+def test_what_came_later_changes_no_judgement_of_a_past_month(folders: tuple[Path, Path]) -> None:
+    history, drafts = folders
+    whole = run_gate(history, drafts, policy=Policy.default(), backtest_months=3).backtest
+    assert whole is not None
+    first = whole.months["month"][0]
+    end = (date.fromisoformat(f"{first}-01") + timedelta(days=32)).replace(day=1).isoformat()
+    change(history, "invoices", lambda f: f.filter(pl.col("issued_on") < end))
+    change(drafts, "invoices", lambda f: f.with_columns(issued_on=pl.lit(end)))
+    alone = run_gate(history, drafts, policy=Policy.default(), backtest_months=1).backtest
+    assert alone is not None
+    assert [first] == alone.months["month"].to_list()
+    said = ["invoice_id", "action", "anomaly_score", "reasons"]
+    assert_frame_equal(
+        whole.judged.filter(month=first).select(said).sort("invoice_id"),
+        alone.judged.select(said).sort("invoice_id"),
+    )
 
 
 def test_command_writes_decisions_gaps_and_report(folders: tuple[Path, Path]) -> None:

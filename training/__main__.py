@@ -162,7 +162,7 @@ def _backtest(given: argparse.Namespace) -> int:
     )
     policy = Policy.parse(policy_text(settings.policy_path))
     seed = _specification(given, "forest").seed
-    found = backtest(past, months.latest_months(dataset, given.months), policy, seed=seed)
+    found = backtest(past, months.months_of(dataset, given.months), policy, seed=seed)
     print(months.table(found))
     if given.out:
         found.judged.write_parquet(given.out)

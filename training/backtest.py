@@ -8,11 +8,11 @@ from typing import Final
 import polars as pl
 
 from prebill.bootstrap import Installation
-from prebill.core.calendar import Period, add_months
+from prebill.core.calendar import Period
 from prebill.core.errors import InputError
 from prebill.core.schemas.inbound import CUSTOMERS, INVOICE_LINES, INVOICES, USAGE_EVENTS
 from prebill.core.schemas.internal import USAGE_DAYS
-from prebill.core.scoring.backtest import Backtest, Past
+from prebill.core.scoring.backtest import Backtest, Past, latest_months
 from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.usage import usage_days
 from prebill.settings import Settings
@@ -71,29 +71,23 @@ def past_of_home(dataset: Dataset, home: Path | None) -> Past:
     )
 
 
-def latest_months(dataset: Dataset, count: int) -> list[Period]:
-    """The latest whole months that have invoices and at least a month of history before them.
+def months_of(dataset: Dataset, count: int) -> list[Period]:
+    """The latest months that can be judged; see :func:`latest_months`.
 
     Raises
     ------
     InputError
         There is none.
     """
-    first_on, last_on = dataset.invoices["issued_on"].min(), dataset.invoices["issued_on"].max()
-    assert isinstance(first_on, date)
-    assert isinstance(last_on, date)
-    end_on = last_on.replace(day=1)
-    if add_months(end_on, 1) <= dataset.as_of_on:
-        end_on = add_months(end_on, 1)
-    months = [Period(add_months(end_on, -n - 1), add_months(end_on, -n)) for n in range(count)]
-    kept = [month for month in months if month.start_on >= add_months(first_on, 1)]
+    kept = latest_months(dataset.invoices, count, known_until=dataset.as_of_on)
     if not kept:
+        days = dataset.invoices["issued_on"].sort().cast(pl.String).to_list() or ["nowhere"]
         message = (
-            f"there is no whole month to judge: invoices are from {first_on} to {last_on}, and a "
+            f"there is no whole month to judge: invoices are from {days[0]} to {days[-1]}, and a "
             "month needs one before it"
         )
-        raise InputError(message, first_on=first_on, last_on=last_on)
-    return sorted(kept)
+        raise InputError(message, first_on=days[0], last_on=days[-1])
+    return kept
 
 
 def table(found: Backtest) -> str:

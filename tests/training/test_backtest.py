@@ -10,7 +10,7 @@ from prebill.settings import Settings
 from tests.core.scoring.payers import payers
 from tests.workflows import world
 from training.__main__ import main
-from training.backtest import latest_months, past_of_home
+from training.backtest import months_of, past_of_home
 from training.dataset import from_folder, from_home
 
 
@@ -38,10 +38,10 @@ def test_table_has_the_latest_whole_months(
 
 def test_first_month_has_nothing_before_it(folder: Path) -> None:
     dataset = from_folder(folder)
-    months = latest_months(dataset, 99)
+    months = months_of(dataset, 99)
     assert months[0].start_on > dataset.invoices["issued_on"].min()
     with pytest.raises(InputError, match="no whole month"):
-        latest_months(dataset.before(months[0].start_on), 3)
+        months_of(dataset.before(months[0].start_on), 3)
 
 
 def test_installation_brings_customers_usage_and_own_documents(

@@ -23,6 +23,9 @@ def score(
         Path | None, typer.Option(help="Expected but absent invoices and lines.")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="One HTML file to forward.")] = None,
+    backtest_months: Annotated[
+        int, typer.Option(min=0, max=36, help="Past months in the report; 0: none.")
+    ] = 6,
     policy: Annotated[Path | None, typer.Option(help="Policy text instead of the default.")] = None,
 ) -> None:
     """Judge drafts of any billing engine: release, review or hold, with reasons in money."""
@@ -38,6 +41,7 @@ def score(
         policy=chosen,
         models=gate.load_models(models) if models else None,
         train_before=day_of(train_before) if train_before else None,
+        backtest_months=backtest_months if report else 0,
         say=lambda text: typer.secho(text, err=True, dim=True),
     )
     try:

@@ -27,7 +27,8 @@ from prebill.core.schemas.inbound import (
 )
 from prebill.core.schemas.internal import DECISIONS, FINDINGS
 from prebill.core.scoring.announced import terms_of
-from prebill.core.scoring.frames import Books, ScoringInputs
+from prebill.core.scoring.backtest import Backtest, Past, backtest, latest_months
+from prebill.core.scoring.frames import Books, ScoringInputs, settle
 from prebill.core.scoring.models import Models, fit_models
 from prebill.core.scoring.models.prior import predict_prior
 from prebill.core.scoring.scene import scene_of
@@ -66,6 +67,8 @@ class GateResult:
     policy: Policy
     broken: pl.DataFrame
     notes: list[str] = field(default_factory=list)
+    #: Past months judged as if they had been live; None: not asked for.
+    backtest: Backtest | None = None
 
 
 def run_gate(
@@ -75,9 +78,14 @@ def run_gate(
     policy: Policy,
     models: Models | None = None,
     train_before: date | None = None,
+    backtest_months: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> GateResult:
-    """Score the drafts of a folder against the history of another."""
+    """Score the drafts of a folder against the history of another.
+
+    With ``backtest_months`` the latest whole months of the history are judged as well, each as if
+    it had been live, with models fitted on its first morning.
+    """
     say("reading")
     gathered = gather(history, drafts)
     say(
@@ -92,7 +100,29 @@ def run_gate(
         models, notes = fitted.models, notes + fitted.notes
     say("scoring")
     scored = with_unread(score_scene(scene, models, policy), gathered.unread, policy)
-    return GateResult(scored, gathered.inputs, policy, gathered.broken, notes + scored.notes)
+    notes += scored.notes
+    tested = _backtest(gathered.inputs, policy, backtest_months, say) if backtest_months else None
+    return GateResult(scored, gathered.inputs, policy, gathered.broken, notes, tested)
+
+
+def _backtest(
+    inputs: ScoringInputs, policy: Policy, months: int, say: Callable[[str], None]
+) -> Backtest:
+    """Judge past months by what was known before the first draft of today."""
+    until_on = inputs.cut_off or date.max
+    settled = settle(inputs)
+    known = replace(
+        settled,
+        drafts=Books(),
+        history=Books(
+            settled.history.invoices.filter(pl.col("issued_on") < until_on), settled.history.lines
+        ),
+        payments=settled.payments.filter(pl.col("paid_on") < until_on),
+        credit_notes=settled.credit_notes.filter(pl.col("issued_on") < until_on),
+    )
+    chosen = latest_months(known.history.invoices, months, known_until=until_on)
+    say(f"judging {len(chosen)} past months as if they had been live")
+    return backtest(Past(known, until_on), chosen, policy, seed=SEED)
 
 
 def gather(history: Path, drafts: Path) -> Gathered:

@@ -1,8 +1,6 @@
 """The gate's report: one HTML file without scripts or links that a finance person can forward."""
 
-import html
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -10,6 +8,8 @@ import polars as pl
 from prebill.core.collections.dunning import AS_AGREED, NOTICE, propose
 from prebill.core.money import format_minor
 from prebill.core.policy.collecting import Collecting
+from prebill.workflows.backtest_report import backtest_html, reason_list
+from prebill.workflows.report_parts import table, text
 
 if TYPE_CHECKING:
     from prebill.workflows.gate import GateResult
@@ -26,7 +26,9 @@ th, td { text-align: left; padding: .35rem .6rem .35rem 0; border-bottom: 1px so
   font-variant-numeric: tabular-nums }
 .hold { color: var(--hold); font-weight: 600 } .review { color: var(--review); font-weight: 600 }
 ul { margin: 0; padding-left: 1.1rem } .quiet { opacity: .75; font-size: .9rem }
-@media print { body { max-width: none; margin: 0 } }
+.key { font-size: 1.1rem } .day { opacity: .75; font-size: .9rem; white-space: nowrap }
+h3 { font-size: 1rem; margin: 1.6rem 0 .3rem }
+@media print { body { max-width: none; margin: 0 } tr { break-inside: avoid } }
 """
 
 
@@ -45,6 +47,7 @@ def report_html(result: "GateResult") -> str:
         _stopped(joined),
         _gaps(result.scored.gaps),
         _payment(joined, result.policy.collecting),
+        backtest_html(result.backtest) if result.backtest else "",
         _left_out(result),
         _foot(result),
     ]
@@ -64,7 +67,7 @@ def _head(drafts: pl.DataFrame) -> str:
     stopped = counts.get("hold", 0) + counts.get("review", 0)
     return (
         f"<h1>{drafts.height:,} draft invoices judged, {stopped:,} to look at before they go out"
-        f"</h1><p class=quiet>Issue date {_text(span)}. <b>hold</b>: do not send before it is "
+        f"</h1><p class=quiet>Issue date {text(span)}. <b>hold</b>: do not send before it is "
         "resolved; <b>review</b>: have one person look; everything else may be released.</p>"
     )
 
@@ -80,7 +83,7 @@ def _money_lines(drafts: pl.DataFrame) -> str:
         cells.append(format_minor(int(part["expected_loss_minor"].sum()), currency))
         rows.append([currency, *cells])
     names = ["Currency", "Drafted", "Release", "Review", "Hold", "Expected loss"]
-    return "<h2>Money</h2>" + _table(names, sorted(rows), money_from=1)
+    return "<h2>Money</h2>" + table(names, sorted(rows), money_from=1)
 
 
 def _stopped(drafts: pl.DataFrame) -> str:
@@ -96,33 +99,24 @@ def _stopped(drafts: pl.DataFrame) -> str:
     names = ["Invoice", "Customer", "Total", "At stake", "Why"]
     return (
         "<h2>To look at, most money a reviewer's minute first</h2>"
-        + _table(names, rows, money_from=2, money_to=4, is_html=True)
+        + table(names, rows, money_from=2, money_to=4, is_html=True)
         + note
     )
 
 
 def _stopped_row(row: dict[str, object]) -> list[str]:
-    reasons = json.loads(str(row["reasons"]))
-    lines = "".join(f"<li>{_text(_reason(reason))}</li>" for reason in reasons)
     currency, total = str(row["currency"]), row["total_minor"]
     money = ["not read", ""]
     if total is not None:
         amounts = (int(str(total)), int(str(row["expected_loss_minor"])))
-        money = [_text(format_minor(amount, currency)) for amount in amounts]
-    action = _text(row["action"])
+        money = [text(format_minor(amount, currency)) for amount in amounts]
+    action = text(row["action"])
     return [
-        f'{_text(row["invoice_id"])}<br><span class="{action}">{action}</span>',
-        _text(row["customer_id"] or ""),
+        f'{text(row["invoice_id"])}<br><span class="{action}">{action}</span>',
+        text(row["customer_id"] or ""),
         *money,
-        f"<ul>{lines}</ul>",
+        reason_list(str(row["reasons"])),
     ]
-
-
-def _reason(reason: dict[str, object]) -> str:
-    lines = reason["lines"]
-    named = ", ".join(lines) if isinstance(lines, list) else ""
-    where = f" (line{'s' if ',' in named else ''} {named})" if named else ""
-    return f"{reason['text']}{where}"
 
 
 def _gaps(gaps: pl.DataFrame) -> str:
@@ -137,7 +131,7 @@ def _gaps(gaps: pl.DataFrame) -> str:
     return (
         f"<h2>Expected and absent: {invoices.height:,} invoices, "
         f"{gaps.height - invoices.height:,} lines</h2>"
-        + _table(["Customer", "What", "Ordinary amount"], rows, money_from=2)
+        + table(["Customer", "What", "Ordinary amount"], rows, money_from=2)
     )
 
 
@@ -157,7 +151,7 @@ def _payment(drafts: pl.DataFrame, limits: Collecting) -> str:
         f"<h2>Payment: {unusual.height:,} with a proposal</h2><p class=quiet>Proposals "
         "only: nothing is sent, and what was agreed stays. The other "
         f"{ordinary:,} drafts: terms as agreed, a reminder after the due date.{more}</p>"
-    ) + (_table(names, rows, money_from=1, money_to=2) if rows else "")
+    ) + (table(names, rows, money_from=1, money_to=2) if rows else "")
 
 
 def _payment_row(row: dict[str, Any]) -> list[object]:
@@ -172,7 +166,7 @@ def _payment_row(row: dict[str, Any]) -> list[object]:
 
 
 def _left_out(result: "GateResult") -> str:
-    items = "".join(f"<li>{_text(note)}</li>" for note in result.notes)
+    items = "".join(f"<li>{text(note)}</li>" for note in result.notes)
     broken = (
         f"<p>{result.broken.height:,} broken values were put aside; each is named with file, line "
         "and rule in the quarantine file beside the result.</p>"
@@ -191,34 +185,5 @@ def _foot(result: "GateResult") -> str:
     return (
         f"<p class=quiet>Compared with {history.height:,} past invoices. P(error) is a stated "
         f"prior updated by how unusual a draft is, until reviewers' verdicts teach it. Policy "
-        f"{_text(result.policy.name)} {result.policy.digest[:12]}; models: {_text(shown)}.</p>"
+        f"{text(result.policy.name)} {result.policy.digest[:12]}; models: {text(shown)}.</p>"
     )
-
-
-def _table(
-    names: Sequence[str],
-    rows: Sequence[Sequence[object]],
-    *,
-    money_from: int,
-    money_to: int | None = None,
-    is_html: bool = False,
-) -> str:
-    last = len(names) if money_to is None else money_to
-
-    def kind(index: int) -> str:
-        return " class=money" if money_from <= index < last else ""
-
-    head = "".join(f"<th{kind(i)}>{_text(name)}</th>" for i, name in enumerate(names))
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{kind(i)}>{cell if is_html else _text(cell)}</td>" for i, cell in enumerate(row)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))

@@ -1,7 +1,8 @@
 """Past months as if each had been live: models of that morning, drafts judged, later facts tell.
 
 Pure: the same for `python -m training backtest` and for a report on another company's invoices.
-Contracts and entitlements of the past are not known any more, so that their judges stay silent.
+Of contracts only terms recorded before the month count; entitlements of the past are not known any
+more, so that their judge stays silent.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.calendar import Period
+from prebill.core.calendar import Period, add_months
 from prebill.core.scoring.combine import Terms
 from prebill.core.scoring.features.payment_history import receivables
 from prebill.core.scoring.frames import Books, ScoringInputs
@@ -32,6 +33,7 @@ JUDGED: Final = pl.Schema(
         "currency": pl.String,
         "total_minor": pl.Int64,
         "action": pl.String,
+        "expected_loss_minor": pl.Int64,
         "anomaly_score": pl.Float64,
         "p_error": pl.Float64,
         "p_late": pl.Float64,
@@ -123,6 +125,33 @@ def backtest(past: Past, months: Sequence[Period], policy: Terms, *, seed: int) 
     return Backtest(by_month(judged), judged, notes)
 
 
+def latest_months(invoices: pl.DataFrame, count: int, *, known_until: date) -> list[Period]:
+    """The latest whole months that have invoices and at least a month of history before them.
+
+    Parameters
+    ----------
+    invoices : pl.DataFrame
+        ``issued_on``.
+    count : int
+        At most so many.
+    known_until : date
+        The month of the last invoice counts as whole from its end on.
+
+    Returns
+    -------
+    list of Period
+        In order; empty where the history is too short.
+    """
+    first_on, last_on = invoices["issued_on"].min(), invoices["issued_on"].max()
+    if not isinstance(first_on, date) or not isinstance(last_on, date):
+        return []
+    end_on = last_on.replace(day=1)
+    if add_months(end_on, 1) <= known_until:
+        end_on = add_months(end_on, 1)
+    months = [Period(add_months(end_on, -n - 1), add_months(end_on, -n)) for n in range(count)]
+    return sorted(month for month in months if month.start_on >= add_months(first_on, 1))
+
+
 def judge_month(
     past: Past, month: Period, policy: Terms, *, seed: int
 ) -> tuple[pl.DataFrame, list[str]]:
@@ -193,6 +222,7 @@ def _as_of(past: Past, month: Period) -> ScoringInputs:
         inputs,
         history=Books(invoices.filter(pl.col("issued_on") < month.end_on), inputs.history.lines),
         drafts=drafts,
+        terms=inputs.terms.filter(pl.col("recorded_at").dt.date() < month.start_on),
         as_of_on=month.start_on,
     )
 
