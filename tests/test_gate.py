@@ -99,7 +99,7 @@ def test_report_says_what_past_months_would_have_found(folders: tuple[Path, Path
     page = report.read_text()
     assert "What it would have found from 2025-" in page
     assert (
-        "Credited later: <b>1</b> of 30 invoices. Of these <b>1</b> would have been stopped before "
+        "Credited later: <b>1</b> of 60 invoices. Of these <b>1</b> would have been stopped before "
         "it went out (100%, 95 % interval 2% to 100%). Of 2 stopped ones whose outcome is known, 1 "
         "turned out to be wrong (50%, 95 % interval 1% to 99%)." in page
     )
