@@ -116,7 +116,8 @@ def unit_error(draft: Draft) -> None:
         lines = draft.lines if is_whole else [largest]
         return draft.scale_quantity(lines, Decimal(str(factor)))
     since = draft.head["period_start_on"]
-    if draft.chance(0.4):  # the new release of the meter came in the middle
+    # The new release of the meter came in the middle; one day has none.
+    if draft.chance(0.4) and draft.days > 1:
         since += timedelta(days=int(draft.rng.integers(1, draft.days)))
     which = pl.col("occurred_at").dt.date() >= since
     if not is_whole:

@@ -1,12 +1,15 @@
 """The injector: faults are consistent, equally frequent, drawn from the seed; the rest is right."""
 
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 
+import numpy as np
 import polars as pl
 import pytest
 
 from tests.benchmarks.detection import noisy, smooth
-from tests.benchmarks.detection.faults import AGAIN, FAULTS
+from tests.benchmarks.detection.faults import AGAIN, FAULTS, Draft
 from tests.benchmarks.detection.injection import Injected, inject
 from tests.benchmarks.detection.series import Series
 
@@ -84,3 +87,29 @@ def test_the_seed_decides_everything() -> None:
     assert injected("noisy").truth.equals(again.truth)
     assert injected("noisy").events.equals(again.events)
     assert not injected("noisy").truth.equals(inject(series("noisy"), 2).truth)
+
+
+def one_day_draft(seed: int) -> Draft:
+    """An invoice over the one day on which its customer was new."""
+    start_on = date(2026, 1, 5)
+    hours = [datetime(2026, 1, 5, hour, tzinfo=UTC) for hour in (8, 20)]
+    return Draft(
+        head={"period_start_on": start_on, "period_end_on": start_on + timedelta(days=1)},
+        lines=[{"product": "calls", "quantity": Decimal(1_000), "unit_price": Decimal("0.1")}],
+        previous=[],
+        events=pl.DataFrame({"meter": "calls", "occurred_at": hours, "quantity": [400, 600]}),
+        meters={"calls": "calls"},
+        tax_rates={},
+        price_lists={},
+        rng=np.random.default_rng(seed),
+    )
+
+
+def test_unit_error_of_a_one_day_period_is_on_the_whole_day() -> None:
+    """A meter's new release can't come in the middle of one day."""
+    for seed in range(20):
+        draft = one_day_draft(seed)
+        factor = float(np.random.default_rng(seed).choice([10, 100, 1000, 0.1, 0.001]))
+        FAULTS["unit error"](draft)
+        expected = [max(round(quantity * factor), 1) for quantity in (400, 600)]
+        assert expected == draft.events["quantity"].to_list()
