@@ -135,3 +135,55 @@ def test_without_payments_nobody_is_said_to_pay_late(inputs: ScoringInputs) -> N
     unpaid = replace(inputs, payments=inputs.payments.clear())
     assert learn(unpaid, None).payers is None
     assert learn(inputs, None).payers is not None
+
+
+def never_paying(inputs: ScoringInputs, customer: str) -> ScoringInputs:
+    """The same company, but of one customer no payment ever came."""
+    of_customer = inputs.history.invoices.filter(customer_id=customer)
+    payments = inputs.payments.join(of_customer, on="invoice_id", how="anti")
+    assert payments.height < inputs.payments.height
+    return replace(inputs, payments=payments)
+
+
+def one_customer(inputs: ScoringInputs, customer: str) -> ScoringInputs:
+    """A shard of one customer, with its own payments only."""
+    one = own(inputs, pl.col("customer_id") == customer)
+    ids = one.history.invoices.select("invoice_id")
+    return replace(one, payments=one.payments.join(ids, on="invoice_id", how="semi"))
+
+
+def test_customer_that_never_paid_is_late_in_a_shard_of_its_own_too(inputs: ScoringInputs) -> None:
+    """Nothing paid there does not mean that nobody records payments: the norms know of some."""
+    whole = never_paying(inputs, "C003")
+    norms = learn(whole, None)
+    expected = paying(score(whole, Models(), POLICY, norms)).filter(pl.col("invoice_id") == ONE)
+    shard = one_customer(whole, "C003")
+    assert shard.payments.is_empty()
+    assert_frame_equal(expected, paying(score(shard, Models(), POLICY, norms)), abs_tol=1e-12)
+    assert (
+        expected["p_late"].item()
+        > paying(score(inputs, Models(), POLICY, norms))
+        .filter(pl.col("invoice_id") == ONE)["p_late"]
+        .item()
+    )
+
+
+def test_new_customer_has_the_figures_of_everyone(inputs: ScoringInputs) -> None:
+    """Nothing of its own was due yet: late as often as everyone, in a shard of its own too."""
+    other = pl.col("customer_id") != "C003"
+    history = Books(inputs.history.invoices.filter(other), inputs.history.lines)
+    whole = replace(inputs, history=history)
+    norms = learn(whole, None)
+    in_whole = score(whole, Models(), POLICY, norms).decisions.filter(pl.col("invoice_id") == ONE)
+    alone = score(one_customer(whole, "C003"), Models(), POLICY, norms).decisions
+    assert ["cold"] == in_whole["confidence"].to_list() == alone["confidence"].to_list()
+    assert in_whole["p_late"].item() == pytest.approx(alone["p_late"].item(), abs=1e-12)
+    head = inputs.drafts.invoices.filter(pl.col("invoice_id") == ONE)
+    stranger = head.with_columns(invoice_id=pl.lit("X"), customer_id=pl.lit("nobody yet"))
+    other_new = replace(whole, drafts=Books(stranger, inputs.drafts.lines))
+    found = score(other_new, Models(), POLICY, norms).decisions
+    assert found["p_late"].item() == pytest.approx(alone["p_late"].item(), abs=1e-12)
+    assert norms.payers is not None
+    slow = replace(norms.payers, hazards=norms.payers.hazards / 2)
+    later = score(other_new, Models(), POLICY, replace(norms, payers=slow)).decisions
+    assert later["p_late"].item() > found["p_late"].item()

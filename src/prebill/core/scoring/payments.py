@@ -120,17 +120,20 @@ def _of_persons(inputs: ScoringInputs) -> pl.DataFrame:
 def _features(
     inputs: ScoringInputs, asked: pl.DataFrame, everyone: Everyone | None
 ) -> pl.DataFrame:
-    known = _known(inputs)
+    known = _known(inputs, are_recorded=everyone is not None)
     return payment.features(asked, payment.profile(known, asked, inputs.disputes, everyone))
 
 
-def _known(inputs: ScoringInputs) -> pl.DataFrame:
-    """``REMEMBERED`` without drafts; without any payment nothing is known of past outcomes."""
+def _known(inputs: ScoringInputs, *, are_recorded: bool = False) -> pl.DataFrame:
+    """``REMEMBERED`` without drafts; without any payment nothing is known of past outcomes.
+
+    ``are_recorded``: the company has payments, though these customers may have none.
+    """
     drafts = inputs.drafts.invoices
     if inputs.remembered is not None:
         is_draft = inputs.remembered["invoice_id"].is_in(drafts["invoice_id"].implode())
         return inputs.remembered.filter(~is_draft) if is_draft.any() else inputs.remembered
     history = inputs.history.invoices
-    if inputs.payments.is_empty() and inputs.credit_notes.is_empty():
+    if not are_recorded and inputs.payments.is_empty() and inputs.credit_notes.is_empty():
         history = history.clear()
     return payment.remembered(receivables(history, inputs.payments, inputs.credit_notes, drafts))
