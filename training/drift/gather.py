@@ -1,6 +1,6 @@
 """Read from an installation what drift watches: lake, database, and the champions' own periods."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +68,10 @@ def gather(home: Path | None, limits: Limits, *, as_of_on: date) -> Seen:
     everything = pl.concat([runs.decisions, gate.decisions])
     watches = [
         watched.detection(runs.decisions, runs.feature_rows, limits, reference=reference),
-        watched.gate(gate.decisions, limits, reference=reference),
+        replace(
+            watched.detection(gate.decisions, gate.feature_rows, limits, reference=reference),
+            name="gate",
+        ),
         watched.corrections(everything, found, as_of_on=as_of_on),
     ]
     kept = [watch for watch in watches if not watch.rows.is_empty()]
@@ -108,15 +111,26 @@ def judged_by_runs(opened: "Installation") -> Judgements:
 
 
 def judged_by_gate(opened: "Installation") -> Judgements:
-    """Read the decisions of the hook; of their features only a digest is kept."""
+    """Read the hook's decisions, the last of a day on each draft, and what features are moved."""
     from prebill.store.judgements import GATE_RUN, customers_of_drafts, decisions_of
+    from prebill.store.lake_index import named_batches
 
     with opened.store.read() as tx:
         decisions = decisions_of(tx, GATE_RUN)
         customers = customers_of_drafts(tx)
-    dated = decisions.with_columns(at_on=pl.col("decided_at").dt.date()).drop("decided_at")
+        batches = named_batches(tx, "feature_rows")
+    last = decisions.with_columns(at_on=pl.col("decided_at").dt.date()).unique(
+        ["invoice_id", "at_on"], keep="last", maintain_order=True
+    )
+    own = [batch for batch in batches if batch.startswith(f"{GATE_RUN}#")]
+    features = pl.DataFrame()
+    if own:
+        key = ["invoice_id", "draft_version"]
+        stored = opened.lake.scan("feature_rows", own).collect()
+        features = stored.join(last.select(*key, "at_on"), on=key).drop("draft_version")
+    dated = last.drop("decided_at", "draft_version")
     whole = pl.concat([_no_decisions(), dated], how="diagonal")
-    return Judgements(_with_customers(whole, customers), pl.DataFrame())
+    return Judgements(_with_customers(whole, customers), features)
 
 
 def _with_customers(decisions: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:

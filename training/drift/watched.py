@@ -1,6 +1,5 @@
 """What is watched, made from frames: judged drafts, invoices as payment risk sees them. Pure."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Final
 
@@ -141,14 +140,6 @@ def _said(rows: pl.DataFrame, model: ErrorRisk, reference: tuple[date, date]) ->
         at_on="day_on",
         cluster=pl.coalesce("customer_id", "invoice_id"),
     )
-
-
-def gate(
-    decisions: pl.DataFrame, limits: Limits, *, reference: tuple[date, date] | None = None
-) -> Watched:
-    """Watch the scores and actions of what the hook judged; its features are not kept."""
-    scores = detection(decisions, pl.DataFrame(), limits, reference=reference)
-    return replace(scores, name="gate")
 
 
 def corrections(decisions: pl.DataFrame, found: pl.DataFrame, *, as_of_on: date) -> Watched:

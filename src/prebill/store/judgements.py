@@ -32,14 +32,14 @@ def customers_of_drafts(tx: Tx) -> pl.DataFrame:
 
 
 def decisions_of(tx: Tx, run_id: str) -> pl.DataFrame:
-    """Return ``DECISIONS`` that stand under a run's id, with ``decided_at``, in that order."""
+    """Return ``DECISIONS`` under a run's id, with ``draft_version`` and ``decided_at``, its order."""
     names = [name for name in DECISIONS.names if name != "invoice_id"]
     listed = ", ".join(names)
     schema = {"invoice_id": _TEXT, **{name: DECISIONS.schema[name] for name in names}}
     return tx.frame(
-        f"SELECT draft_id AS invoice_id, {listed}, decided_at FROM decisions "
+        f"SELECT draft_id AS invoice_id, {listed}, decided_at, draft_version FROM decisions "
         "WHERE run_id = :run_id ORDER BY decided_at, draft_id",
-        {**schema, "decided_at": _INSTANT},
+        {**schema, "decided_at": _INSTANT, "draft_version": _TEXT},
         {"run_id": run_id},
     )
 

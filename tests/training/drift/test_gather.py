@@ -11,7 +11,9 @@ from prebill.bootstrap import Installation
 from prebill.core.schemas.inbound import CREDIT_NOTES
 from prebill.core.scoring.scene import FEATURES
 from prebill.store.cases import save_label
+from prebill.store.hook_rows import keep
 from prebill.store.judgements import GATE_RUN
+from prebill.workflows.hook_rows import move_all
 from tests.workflows import world
 from training.__main__ import main
 from training.drift.gather import found_errors, judged_by_gate, judged_by_runs
@@ -43,7 +45,9 @@ def test_judgements_are_dated_by_their_run_and_know_their_customer(opened: Insta
     assert {*FEATURES} <= {*found.feature_rows.columns}
 
 
-def test_the_hooks_decisions_are_read_without_features(opened: Installation) -> None:
+def test_the_hooks_decisions_are_read_with_the_features_that_are_moved(
+    opened: Installation,
+) -> None:
     world.run(opened)
     with opened.store.transaction() as tx:
         row = tx.first("SELECT * FROM decisions ORDER BY draft_id LIMIT 1")
@@ -54,6 +58,14 @@ def test_the_hooks_decisions_are_read_without_features(opened: Installation) -> 
     assert [("THEIRS-1", "C7")] == found.decisions.select("invoice_id", "customer_id").rows()
     assert row["anomaly_score"] == found.decisions["anomaly_score"][0]
     assert found.feature_rows.is_empty()
+    with opened.store.transaction() as tx:
+        seen = {"invoice_id": "THEIRS-1", "draft_version": row["draft_version"], "known": 3.0}
+        keep(tx, "feature_rows", [seen, seen | {"draft_version": "an earlier one"}])
+    move_all(opened)
+    ((name, known, at_on),) = (
+        judged_by_gate(opened).feature_rows.select("invoice_id", "known", "at_on").rows()
+    )
+    assert ("THEIRS-1", 3.0, found.decisions["at_on"][0]) == (name, known, at_on)
     assert "THEIRS-1" not in judged_by_runs(opened).decisions["invoice_id"]
 
 
