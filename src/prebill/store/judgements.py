@@ -32,7 +32,7 @@ def customers_of_drafts(tx: Tx) -> pl.DataFrame:
 
 
 def decisions_of(tx: Tx, run_id: str) -> pl.DataFrame:
-    """Return ``DECISIONS`` under a run's id, with ``draft_version`` and ``decided_at``, its order."""
+    """Return ``DECISIONS`` under a run's id with ``draft_version``, ordered by ``decided_at``."""
     names = [name for name in DECISIONS.names if name != "invoice_id"]
     listed = ", ".join(names)
     schema = {"invoice_id": _TEXT, **{name: DECISIONS.schema[name] for name in names}}
