@@ -83,8 +83,8 @@ def _unanswered(judged: pl.DataFrame) -> str:
     stopped = judged.filter(_STOPPED).height
     return (
         f"<p class=key><b>{stopped:,}</b> of {judged.height:,} invoices would have been stopped. "
-        f"The files have no credit note older than {CREDIT_DAYS} days, so that nothing says which "
-        "of them were wrong.</p>"
+        f"No credit note in the files answers for these months (one may come {CREDIT_DAYS} days "
+        "later), so that nothing says which of them were wrong.</p>"
     )
 
 

@@ -15,7 +15,6 @@ from training.drift.watched import (
     DELAY_SEEN_DAYS,
     corrections,
     detection,
-    gate,
     payment_risk,
 )
 
@@ -55,8 +54,8 @@ def test_held_counts_as_stopped_and_reviewed_too() -> None:
     # D2 was judged on another day than these features are of.
     assert ["D0", "D1"] == watch.rows["row_id"].to_list()
     assert ["total_ratio"] == watch.features == watch.top
-    alone = gate(judged, limits())
-    assert ("gate", []) == (alone.name, alone.features)
+    alone = detection(judged, pl.DataFrame(), limits())
+    assert [] == alone.features
     assert [False, False, True] == alone.rows["is_held"].to_list()
     assert [False, True, True] == alone.rows["is_stopped"].to_list()
 

@@ -78,7 +78,10 @@ def _findings(frame: pl.DataFrame) -> pl.DataFrame:
         ordinary=_ordinary_minor()
     )
     own = own.with_columns(amount_minor=pl.col("total_minor") - pl.col("ordinary"))
-    times = (pl.col("total_minor") / pl.col("ordinary")).round(2).cast(pl.String)
+    ratio = pl.col("total_minor") / pl.col("ordinary")
+    # A thousandth of the ordinary is not "0.0x".
+    times = pl.when(ratio.abs() < 0.1).then(ratio.round_sig_figs(2)).otherwise(ratio.round(2))
+    times = times.cast(pl.String)
     ordinary = money_text(pl.col("ordinary"), pl.col("currency"))
     worded = own.select(
         "invoice_id",
