@@ -42,3 +42,13 @@ def test_every_decision_is_listed() -> None:
     index = (folder / "README.md").read_text(encoding="utf-8")
     for record in folder.glob("0*.md"):
         assert record.name in index
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "training", "docs", "models", "data_contracts"])
+def test_no_merge_was_left_half_done(folder: str) -> None:
+    kinds = {".md", ".py", ".html", ".css", ".js", ".yaml", ".toml", ".sql", ".j2"}
+    pages = [page for page in (ROOT / folder).rglob("*") if page.suffix in kinds]
+    marks = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+    found = [str(page) for page in pages if marks.search(page.read_text(encoding="utf-8"))]
+    assert pages
+    assert [] == found

@@ -34,6 +34,14 @@ class Judges:
     challenger: "Models | None" = None
     challenger_failure: str = ""
 
+    @property
+    def has_other_forest(self) -> bool:
+        """Whether the challenger sees other norms than the champion: a forest is part of them."""
+        theirs = self.challenger
+        if theirs is None:
+            return False
+        return theirs.versions.get("forest") != self.models.versions.get("forest")
+
 
 @dataclass(frozen=True)
 class Installation:

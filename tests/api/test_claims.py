@@ -87,6 +87,7 @@ def test_next_is_the_most_money_that_nobody_else_works_on(served: Served) -> Non
     assert first == following(ME)
     assert second == following(OTHER)
     assert first == following(ME)  # what was begun is ended first
+    assert 2 == sum(action == "case.claimed" for _, action in audited(served))
     assert following(Role.ADMIN) is None
     assert following(Role.ADMIN, queue="nowhere") is None
 
@@ -137,7 +138,7 @@ def test_sixty_four_ask_for_the_next_and_no_case_is_given_twice(
 
     def ask(name: str) -> str | None:
         with served.store.transaction() as tx:
-            return claims.claim_next(tx, name, NOW)
+            return claims.claim_free(tx, name, NOW)
 
     with ThreadPoolExecutor(16) as pool:
         given = [one for one in pool.map(ask, people) if one is not None]

@@ -11,7 +11,7 @@ Visitors = Callable[[], Visit]
 
 def paths(served: Served, *more: str) -> list[str]:
     """Where claims are sent to."""
-    kinds = ("claim", "take-over", "let-go", *more)
+    kinds = ("claim/take", "claim/take-over", "claim/let-go", *more)
     return ["/queue/next", *(f"/cases/{served.case_ids[0]}/{kind}" for kind in kinds)]
 
 
@@ -34,14 +34,14 @@ def test_next_case_is_taken_shown_to_others_and_taken_over(
     seen = other.get(path).text
     assert "Reviewer Person works on it until" in seen
     assert 'value="release"' not in seen
-    refused = other.send(f"{path}/claim", path)
+    refused = other.send(f"{path}/claim/take", path)
     assert 409 == refused.status_code
     assert "take it over, or choose another" in refused.text
-    assert "You work on this case" in other.send(f"{path}/take-over", path).text
+    assert "You work on this case" in other.send(f"{path}/claim/take-over", path).text
     late = mine.send(f"{path}/release", "/queue", lock_version="1", reason="unusual_but_right")
     assert 409 == late.status_code
     assert "Controller Person works on case" in late.text
-    assert "Nobody works on this case." in other.send(f"{path}/let-go", path).text
+    assert "Nobody works on this case." in other.send(f"{path}/claim/let-go", path).text
 
 
 def test_queue_of_mine_and_of_nobody(served: Served, visitors: Visitors) -> None:
@@ -65,6 +65,9 @@ def test_who_has_the_case_open_is_told(served: Served, visitors: Visitors) -> No
     assert "" == mine.send(f"{path}/here", path).text
     assert "Also here: Reviewer Person." == other.send(f"{path}/here", path).text
     assert "Also here: Controller Person." in mine.get(path).text
+    mine.send("/cases/case:none/here", path)
+    with served.store.read() as tx:
+        assert 2 == tx.scalar("SELECT count(*) FROM viewers")
 
 
 def test_viewer_takes_nothing(served: Served, visitors: Visitors) -> None:

@@ -35,7 +35,6 @@ from prebill.store.profiles import (
 )
 from prebill.store.users import Actor
 from prebill.workflows.gate_cases import HOOK, Origin, ScoredDrafts, channels_of, store_scored
-from prebill.workflows.rows import feature_hashes
 
 if TYPE_CHECKING:
     from prebill.contracts import Catalog
@@ -183,21 +182,12 @@ class Known:
 def _in_shadow(
     scene: "Scene", scored: "Scored", judges: Judges, norms: "Norms | None"
 ) -> "Answers | None":
-    """Let a challenger judge the same drafts by the same features; it changes no answer."""
+    """What the challenger would have said; without its norms nothing, until they are prepared."""
     from prebill.core.scoring.detectors import DRAFT_DETECTORS
-    from prebill.core.scoring.scorer import score_scene
-    from prebill.core.scoring.shadow import Answers
-    from prebill.workflows.shadow import has_other_forest
+    from prebill.workflows.shard import in_shadow
 
-    if judges.challenger is None or (norms is None and has_other_forest(judges)):
-        return None
-    asked = scene if norms is None else replace(scene, norms=norms, tails=norms.tails)
-    try:
-        other = score_scene(asked, judges.challenger, judges.policy, DRAFT_DETECTORS)
-    except Exception:  # one that raises costs the hook nothing but its shadow scores
-        return None
-    versions = (judges.models.versions, judges.challenger.versions)
-    return Answers(scored.decisions, other.decisions, versions)
+    seen = norms if judges.has_other_forest else scene.norms
+    return in_shadow(scene, scored, judges, seen, DRAFT_DETECTORS)
 
 
 def _checked(catalog: "Catalog", contract: str, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
@@ -248,6 +238,8 @@ def _versions(invoices: pl.DataFrame, lines: pl.DataFrame) -> dict[str, str]:
 
 def _rows(scored: "Scored", versions: dict[str, str]) -> list[Row]:
     """Rows of the decision log."""
+    from prebill.workflows.rows import feature_hashes
+
     now = now_text()
     findings: dict[str, list[Row]] = {name: [] for name in versions}
     for one in scored.findings.iter_rows(named=True):

@@ -1,9 +1,8 @@
 """The pages of the console and the forms they send. Reads go to the store, changes to workflows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
@@ -14,7 +13,6 @@ from prebill.api.auth import require
 from prebill.api.context import Served, Services
 from prebill.api.decide import Decision, Kind, decide
 from prebill.api.problems import TooManyAttemptsError, problem_of
-from prebill.bootstrap import Installation
 from prebill.console.correction_form import correction_of
 from prebill.console.links import case_href, invoice_href
 from prebill.console.pages.account import password_page, sign_in_page
@@ -33,7 +31,7 @@ from prebill.console.sessions import (
     safe_path,
     sign_in_token,
 )
-from prebill.core.errors import ConflictError, InputError, UnauthenticatedError
+from prebill.core.errors import ConflictError, InputError, PrebillError, UnauthenticatedError
 from prebill.store.console import draft_of_document, find_case
 from prebill.store.users import Actor, Role, change_password, get_actor, verify_password
 from prebill.workflows import claiming
@@ -192,48 +190,30 @@ def still_here(
     return PlainTextResponse(also_here(others))
 
 
-@router.post("/cases/{case_id:path}/claim")
+#: What a person does about who works on a case.
+_CLAIMS: Final = {
+    "take": claiming.claim,
+    "take-over": claiming.take_over,
+    "let-go": claiming.let_go,
+}
+
+
+@router.post("/cases/{case_id:path}/claim/{kind}")
 def claim(
-    case_id: str, request: Request, served: Served, visitor: SignedIn, csrf_token: Text = ""
-) -> Response:
-    """Take a case that nobody else works on."""
-    check_form(request, served, csrf_token)
-    return _claimed(claiming.claim, case_id, served, visitor)
-
-
-@router.post("/cases/{case_id:path}/take-over")
-def take_over(
-    case_id: str, request: Request, served: Served, visitor: SignedIn, csrf_token: Text = ""
-) -> Response:
-    """Take a case from whoever works on it."""
-    check_form(request, served, csrf_token)
-    return _claimed(claiming.take_over, case_id, served, visitor)
-
-
-@router.post("/cases/{case_id:path}/let-go")
-def let_go(
-    case_id: str, request: Request, served: Served, visitor: SignedIn, csrf_token: Text = ""
-) -> Response:
-    """Give a case back."""
-    check_form(request, served, csrf_token)
-    return _claimed(claiming.let_go, case_id, served, visitor)
-
-
-def _claimed(
-    work: Callable[[Installation, str, str], None],
     case_id: str,
-    served: Services,
-    visitor: Visitor,
+    kind: Literal["take", "take-over", "let-go"],
+    request: Request,
+    served: Served,
+    visitor: SignedIn,
+    csrf_token: Text = "",
 ) -> Response:
-    """Do it and show the case; a conflict shows the case as it is now."""
+    """Take a case, from nobody or from somebody, or give it back."""
+    check_form(request, served, csrf_token)
     actor = require(visitor.actor, Role.REVIEWER)
     try:
-        work(served.installation, case_id, actor.user_id)
+        _CLAIMS[kind](served.installation, case_id, actor.user_id)
     except ConflictError as error:
-        told = Told(problem=f"{str(error)[:1].upper()}{str(error)[1:]}.")
-        with served.store.read() as tx:
-            page = case_page(tx, served.installation, visitor, case_id, told)
-        return render(page, problem_of(error).status)
+        return _refused(served, visitor, case_id, error)
     return see_other(case_href(case_id))
 
 
@@ -269,13 +249,20 @@ def _decided(request: Request, served: Services, visitor: Visitor, sent: Sent) -
     try:
         done = decide(opened, visitor.actor, _decision(served, sent))
     except (ConflictError, InputError) as error:
-        problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
-        told = Told(problem=problem, reason=sent.form.get("reason", ""))
-        with served.store.read() as tx:
-            page = case_page(tx, opened, visitor, sent.case_id, told)
-        return render(page, problem_of(error).status)
+        return _refused(served, visitor, sent.case_id, error, sent.form.get("reason", ""))
     told_as = {"release": "released", "correct": "corrected", "reject": "rejected"}[sent.kind]
     return see_other(f"{case_href(done.new_case_id or sent.case_id)}?told={told_as}")
+
+
+def _refused(
+    served: Services, visitor: Visitor, case_id: str, error: PrebillError, reason: str = ""
+) -> Response:
+    """Show the case as it is now, and why nothing happened."""
+    problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
+    told = Told(problem=problem, reason=reason)
+    with served.store.read() as tx:
+        page = case_page(tx, served.installation, visitor, case_id, told)
+    return render(page, problem_of(error).status)
 
 
 def _decision(served: Services, sent: Sent) -> Decision:

@@ -67,30 +67,41 @@ def end_claims(tx: Tx, case_ids: list[str]) -> None:
         )
 
 
-def claim_next(tx: Tx, user_id: str, now_at: datetime, *, queue: str = "") -> str | None:
-    """Take the case that is worth most of those that nobody else works on; None: there is none.
-
-    One's own come before new ones: what was begun is ended first.
-    """
-    free = (
-        "SELECT c.case_id FROM cases c LEFT JOIN claims l ON l.case_id = c.case_id "
-        "AND l.expires_at > :now WHERE c.status = 'open' "
-        "AND (l.user_id IS NULL OR l.user_id = :user_id) "
-        f"{'AND c.queue = :queue ' if queue else ''}"
-        "ORDER BY c.priority DESC NULLS LAST, c.case_id LIMIT :limit"
+def begun(tx: Tx, user_id: str, now_at: datetime, *, queue: str = "") -> str | None:
+    """Return the case that is worth most of those that somebody works on; None: on none."""
+    found = tx.scalar(
+        "SELECT c.case_id FROM claims l JOIN cases c ON c.case_id = l.case_id "
+        "WHERE l.user_id = :user_id AND l.expires_at > :now AND c.status = 'open' "
+        f"{_in(queue)} ORDER BY c.priority DESC NULLS LAST, c.case_id LIMIT 1",
+        {"user_id": user_id, "now": instant_text(now_at)} | _named(queue),
     )
-    mine = free.replace("l.user_id IS NULL OR ", "").replace("LEFT JOIN", "JOIN")
-    values = {"now": instant_text(now_at), "user_id": user_id, "limit": _TRIED}
-    values |= {"queue": queue} if queue else {}
-    for statement in (mine, free):
-        for row in tx.rows(statement, values):
-            if _lease(tx, row["case_id"], user_id, now_at, is_forced=False):
-                return str(row["case_id"])
+    return None if found is None else str(found)
+
+
+def claim_free(tx: Tx, user_id: str, now_at: datetime, *, queue: str = "") -> str | None:
+    """Take the case that is worth most of those that nobody works on; None: there is none."""
+    free = tx.rows(
+        "SELECT c.case_id FROM cases c LEFT JOIN claims l ON l.case_id = c.case_id "
+        "AND l.expires_at > :now WHERE c.status = 'open' AND l.user_id IS NULL "
+        f"{_in(queue)} ORDER BY c.priority DESC NULLS LAST, c.case_id LIMIT :limit",
+        {"now": instant_text(now_at), "limit": _TRIED} | _named(queue),
+    )
+    for row in free:
+        if _lease(tx, row["case_id"], user_id, now_at, is_forced=False):
+            return str(row["case_id"])
     return None
 
 
 #: So many cases are tried before "there is none": others may take them at the same moment.
 _TRIED: Final = 100
+
+
+def _in(queue: str) -> str:
+    return "AND c.queue = :queue" if queue else ""
+
+
+def _named(queue: str) -> dict[str, object]:
+    return {"queue": queue} if queue else {}
 
 
 def owner_of(tx: Tx, case_id: str, now_at: datetime) -> Row | None:
@@ -121,9 +132,10 @@ def require_mine(tx: Tx, case_id: str, user_id: str, now_at: datetime) -> None:
 
 
 def seen(tx: Tx, case_id: str, user_id: str, now_at: datetime) -> None:
-    """Note that somebody has the case open."""
+    """Note that somebody has an open case before them."""
     tx.execute(
-        "INSERT INTO viewers (case_id, user_id, seen_at) VALUES (:case_id, :user_id, :now) "
+        "INSERT INTO viewers (case_id, user_id, seen_at) SELECT case_id, :user_id, :now "
+        "FROM cases WHERE case_id = :case_id AND status = 'open' "
         "ON CONFLICT (case_id, user_id) DO UPDATE SET seen_at = excluded.seen_at",
         {"case_id": case_id, "user_id": user_id, "now": instant_text(now_at)},
     )

@@ -33,7 +33,7 @@ from prebill.workflows.finalize import FILES, WEBHOOK, Issuing
 from prebill.workflows.gather import company_facts, gather, read_facts
 from prebill.workflows.memory import Common, Held, Stopwatch, memory
 from prebill.workflows.rows import Stamp, rows_of
-from prebill.workflows.shadow import has_other_forest, write_shadow
+from prebill.workflows.shadow import write_shadow
 from prebill.workflows.shard import ShardResult, judge
 
 LAKE_TABLES: Final = ("draft_lines", "feature_rows", "decisions")
@@ -204,7 +204,7 @@ def _challenger_norms(judges: Judges, past: ScoringInputs, norms: Norms | None) 
     challenger = judges.challenger
     if challenger is None or norms is None:
         return None
-    if not has_other_forest(judges):
+    if not judges.has_other_forest:
         return norms
     try:
         return learn(past, challenger.forest)

@@ -17,9 +17,17 @@ def claim(opened: Installation, case_id: str, actor: str) -> None:
 
 
 def claim_next(opened: Installation, actor: str, *, queue: str = "") -> str | None:
-    """Take the case that is worth most and that nobody else works on; None: nothing waits."""
+    """Take the case that is worth most and that nobody else works on; None: nothing waits.
+
+    What one has begun comes first: it is ended before something new.
+    """
+    now_at = datetime.now(UTC)
     with opened.store.transaction() as tx:
-        case_id = claims.claim_next(tx, actor, datetime.now(UTC), queue=queue)
+        mine = claims.begun(tx, actor, now_at, queue=queue)
+        if mine is not None:
+            claims.claim(tx, mine, actor, now_at)
+            return mine
+        case_id = claims.claim_free(tx, actor, now_at, queue=queue)
         if case_id is not None:
             audit.record(tx, actor, "case.claimed", case_id)
     return case_id

@@ -11,7 +11,6 @@ from typing import Final
 import polars as pl
 
 from prebill.bootstrap import Installation
-from prebill.core.schemas.frame import Frame, text
 from prebill.core.scoring.scene import FEATURE_ROW
 from prebill.core.scoring.shadow import SHADOW_SCORES
 from prebill.store import hook_rows as sql
@@ -26,14 +25,9 @@ PATIENCE: Final = timedelta(minutes=10)
 MOVE_ROWS: Final = 50_000
 
 #: Feature rows of a run are of one version a draft; the hook judges every version that comes.
-_KEY: Final = Frame(
-    "feature_rows",
-    "Features of a draft as the hook saw it.",
-    ("invoice_id", "draft_version"),
-    (text("invoice_id", "draft"), text("draft_version", "version judged")),
-)
+_KEY: Final = dict.fromkeys(("invoice_id", "draft_version"), pl.String())
 _SCHEMAS: Final[Mapping[str, pl.Schema]] = {
-    _KEY.name: pl.Schema({**_KEY.schema, **dict.fromkeys(FEATURE_ROW, pl.Float64())}),
+    "feature_rows": pl.Schema({**_KEY, **dict.fromkeys(FEATURE_ROW, pl.Float64())}),
     SHADOW_SCORES.name: pl.Schema(SHADOW_SCORES.schema),
 }
 

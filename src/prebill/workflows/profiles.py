@@ -5,6 +5,7 @@ The rows are made again when facts came in since (:func:`is_stale`). The hook it
 
 import hashlib
 import json
+import logging
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -20,8 +21,9 @@ from prebill.store.documents import own_history
 from prebill.store.engine import Tx
 from prebill.store.lake_index import named_batches
 from prebill.store.profiles import CHALLENGER, COMPANY, FORM, MARK, payloads, replace_profiles
-from prebill.workflows.shadow import has_other_forest
 from prebill.workflows.shard import gate_lines
+
+_log = logging.getLogger(__name__)
 
 FRAMES: Final = (INVOICES, INVOICE_LINES, PAYMENTS, CREDIT_NOTES)
 #: What features look back on, and payments of the invoices before that.
@@ -87,11 +89,12 @@ def prepare_profiles(opened: Installation) -> int:
 def _as_challenged(inputs: ScoringInputs, judges: Judges) -> dict[str, str]:
     """What is ordinary as the challenger's forest sees it, where that is another one."""
     challenger = judges.challenger
-    if challenger is None or not has_other_forest(judges):
+    if challenger is None or not judges.has_other_forest:
         return {}
     try:
         return {CHALLENGER: company_of(inputs, challenger.forest).to_json()}
     except Exception:  # a challenger costs the hook nothing but its shadow scores
+        _log.exception("what is ordinary can't be learnt with the challenger's forest: no shadow")
         return {}
 
 

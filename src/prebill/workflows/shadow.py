@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from prebill.bootstrap import Installation, Judges
+from prebill.bootstrap import Installation
 from prebill.bundles import Role, in_use, load_challenger
 from prebill.core.errors import InputError, NotFoundError
 from prebill.core.schemas.inbound import CREDIT_NOTES, PAYMENTS
@@ -35,14 +35,6 @@ TABLE: Final = SHADOW_SCORES.name
 #: Outcomes below which nothing is compared.
 LEAST_ROWS: Final = 100
 SEED: Final = 20260101
-
-
-def has_other_forest(judges: Judges) -> bool:
-    """Whether the challenger sees other norms than the champion: a forest is part of them."""
-    theirs = judges.challenger
-    return theirs is not None and theirs.versions.get("forest") != judges.models.versions.get(
-        "forest"
-    )
 
 
 def write_shadow(

@@ -20,7 +20,7 @@ from prebill.core.billing.invoicing import Billed, bill, unbilled_terms, windows
 from prebill.core.billing.metering import Metered, dedupe, meter_usage, usage_days
 from prebill.core.calendar import Period, date_in_zone
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, GAPS, SKIPS, USAGE_DAYS
-from prebill.core.scoring.detectors import Scene
+from prebill.core.scoring.detectors import DETECTORS, Detector, Scene
 from prebill.core.scoring.frames import Agreements, Books, ScoringInputs
 from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.scene import scene_of
@@ -190,20 +190,39 @@ def _judged(
         scored = score_scene(scene, judges.models, judges.policy)
     except Exception as error:  # fail closed: a judge that raises never lets a draft pass
         return cannot_judge(drafts, judges.policy, f"scoring failed: {error!r}"), None
-    return scored, _in_shadow(scene, scored, inputs, judges)
+    return scored, in_shadow(scene, scored, judges, inputs.challenger_norms)
 
 
-def _in_shadow(scene: Scene, scored: Scored, inputs: ShardInputs, judges: Judges) -> Answers | None:
+def in_shadow(
+    scene: Scene,
+    scored: Scored,
+    judges: Judges,
+    norms: Norms | None,
+    detectors: tuple[Detector, ...] = DETECTORS,
+) -> Answers | None:
     """Let a challenger judge the same drafts by the same features; it changes no action.
 
-    One that raises costs the run nothing: its shadow scores are absent, which the run counts.
+    Parameters
+    ----------
+    scene, scored
+        The drafts as the champion saw them, and what it said.
+    judges : Judges
+        With the challenger; None: there is nothing to ask.
+    norms : Norms or None
+        What is ordinary as the challenger's forest sees it; None: not learnt.
+    detectors : tuple of Detector
+        Those that the champion asked.
+
+    Returns
+    -------
+    Answers or None
+        A challenger that raises costs nothing: its scores are absent, which a run counts.
     """
-    norms = inputs.challenger_norms
     if judges.challenger is None or norms is None:
         return None
     asked = replace(scene, norms=norms, tails=norms.tails)
     try:
-        other = score_scene(asked, judges.challenger, judges.policy)
+        other = score_scene(asked, judges.challenger, judges.policy, detectors)
     except Exception:
         return None
     versions = (judges.models.versions, judges.challenger.versions)
