@@ -23,7 +23,7 @@ COMPANY: Final = "*company"
 CHALLENGER: Final = "*challenger"
 MARK: Final = "*mark"
 #: How a mark begins; another number: rows of another form, made by another version of this program.
-FORM: Final = "3:"
+FORM: Final = "4:"
 
 Facts = dict[str, pl.DataFrame]
 

@@ -221,6 +221,30 @@ def test_no_history_at_all_is_judged_against_the_batch() -> None:
     assert scored.decisions["p_late"].null_count() == 0
 
 
+def test_without_history_later_drafts_have_no_say() -> None:
+    """A new company's drafts of three days: those of the last one change no score of the others."""
+    inputs = company(customers=90, months=2)
+    inputs = with_calls(inputs, "C070-202512", 300)
+    day = pl.col("customer_id").str.slice(1).cast(pl.Int64) // 30
+    drafts = inputs.drafts.invoices.with_columns(
+        issued_on=pl.col("issued_on") + pl.duration(days=day)
+    )
+    earlier = drafts.filter(pl.col("issued_on") < drafts["issued_on"].max())
+    usage = inputs.usage_days
+    every = ScoringInputs(Books(), Books(drafts, inputs.drafts.lines), usage_days=usage)
+    some = ScoringInputs(Books(), Books(earlier, inputs.drafts.lines), usage_days=usage)
+    columns = ["invoice_id", "anomaly_score", "action"]
+    expected = score(some, Models(), POLICY).decisions.select(columns)
+    actual = score(every, Models(), POLICY).decisions.select(columns)
+    assert expected.height == 60
+    assert expected["anomaly_score"].n_unique() > 30
+    assert_frame_equal(
+        expected.sort("invoice_id"),
+        actual.join(expected, on="invoice_id", how="semi").sort("invoice_id"),
+        abs_tol=1e-9,
+    )
+
+
 def test_one_draft_and_nothing_else_says_that_it_can_not_be_judged() -> None:
     inputs = company(customers=1, months=1)
     scored = score(ScoringInputs(Books(), inputs.drafts), Models(), POLICY)

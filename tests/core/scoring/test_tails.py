@@ -87,6 +87,21 @@ def test_a_learnt_yardstick_answers_as_the_past_beside_the_drafts_does() -> None
     assert rare.to_list() == kept.rarity(drafts.with_columns(rare="value"), "rare").to_list()
 
 
+def test_without_a_past_drafts_are_compared_with_those_before_them() -> None:
+    """Sixty a day: the first day by itself, the second by both, ten of a day before by nothing."""
+    days = [date(2026, 1, 1)] * 10 + [date(2026, 1, 2)] * 60 + [date(2026, 1, 3)] * 60
+    values = np.random.default_rng(3).exponential(size=130)
+    frame = pl.DataFrame({"is_draft": [True] * 130, "issued_on": days, "value": values})
+    found = Yardstick().calibrated(frame, "value")
+    assert found[:10].null_count() == 10
+    before = Sample(np.sort(values[:70].round(9))).survival(values[10:70].round(9))
+    assert found[10:70].to_list() == pytest.approx((1 - before).tolist())
+    assert found.to_list()[:70] == Yardstick().calibrated(frame[:70], "value").to_list()
+    rare = Yardstick().rarity(frame, "value", stated=0.5)
+    assert rare[:10].unique().to_list() == [0.5]
+    assert rare[10:].min() > 0
+
+
 def test_noise_of_floats_is_no_deviation() -> None:
     frame = pl.DataFrame({"is_draft": [False] * 100 + [True], "off": [0.0] * 100 + [1e-16]})
     assert Learning().rarity(frame, "off")[-1] == 0.0

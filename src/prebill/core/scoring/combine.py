@@ -18,6 +18,8 @@ FULL_HISTORY: Final = 4
 #: One direction must outweigh the other by this to be named.
 CLEARLY: Final = 1.5
 PPM: Final = 1_000_000
+#: What stands before the detectors' columns in a frame of tails.
+HEAD: Final = ("invoice_id", "is_draft", "issued_on")
 _FACTOR: Final = pl.col("currency").replace_strict(
     {currency: 10.0**exponent for currency, exponent in CURRENCY_EXPONENTS.items()},
     default=100.0,
@@ -69,7 +71,7 @@ def anomaly_scores(tails: pl.DataFrame, judges: tuple[str, ...], past: Tails) ->
     Parameters
     ----------
     tails : pl.DataFrame, one row per invoice
-        ``invoice_id, is_draft`` and one column a detector in [0, 1], null: could not judge.
+        ``HEAD`` and one column a detector in [0, 1], null: could not judge.
     judges : tuple of str
         Detectors that have tails on past rows. The others read agreements, which are known for
         drafts only: they state their tail and join after the calibration.
@@ -82,13 +84,13 @@ def anomaly_scores(tails: pl.DataFrame, judges: tuple[str, ...], past: Tails) ->
         ``invoice_id, anomaly_score``; null only where no detector could judge.
     """
     known = [name for name in tails.columns if name in judges]
-    stated = [name for name in tails.columns[2:] if name not in judges]
+    stated = [name for name in tails.columns[len(HEAD) :] if name not in judges]
     rarest = pl.max_horizontal([pl.lit(None, dtype=pl.Float64), *known])
     frame = tails.with_columns(surprise=-(1.0 - rarest).clip(RAREST, 1.0).log10())
+    # With too few rows to calibrate on, the tails stand as they are.
+    as_it_is = 1.0 - 10.0 ** -pl.col("surprise")
     tail = past.calibrated(frame, "surprise")
-    if tail.count() == 0:  # too few rows to calibrate on: the tails stand as they are
-        tail = frame.select(tail=1.0 - 10.0 ** -pl.col("surprise"))["tail"]
-    combined = frame.lazy().with_columns(combined=tail).filter("is_draft")
+    combined = frame.lazy().with_columns(combined=pl.coalesce(tail, as_it_is)).filter("is_draft")
     score = pl.max_horizontal(["combined", *stated]).clip(0.0, 1.0)
     return collected(combined.select("invoice_id", anomaly_score=score))
 
@@ -96,7 +98,8 @@ def anomaly_scores(tails: pl.DataFrame, judges: tuple[str, ...], past: Tails) ->
 def judges_of(tails: pl.DataFrame) -> tuple[str, ...]:
     """The detectors that gave a tail to a past invoice; all of them where there is none."""
     past = tails.filter(~pl.col("is_draft"))
-    return tuple(name for name in tails.columns[2:] if past.height == 0 or past[name].count() > 0)
+    names = tails.columns[len(HEAD) :]
+    return tuple(name for name in names if past.height == 0 or past[name].count() > 0)
 
 
 def error_probability(anomaly_score: pl.Expr, terms: Terms) -> pl.Expr:

@@ -13,6 +13,7 @@ from prebill.core.scoring.features import (
     billed_usage,
     invariants,
     line_mix,
+    peers,
     quantity,
     treatment,
     twins,
@@ -126,7 +127,10 @@ def scene_from(
         sized = unchanged(lines)
         measured = Books(less_agreed(own.invoices, changes), sized)
     shifts = quantity.line_shifts(sized, everybody.sizes)
-    levels = _levels(rows, variance.measures(measured, shifts), profiles.level)
+    measured_rows = variance.measures(measured, shifts).join(
+        peers.groups(rows, own.lines), on="invoice_id"
+    )
+    levels = _levels(rows, measured_rows, profiles.level)
     constants = invariants.features(lines, shares)
     recent, moves = (None, _moves(profiles)) if norms is None else (norms.recent, norms.moves)
     parts = (

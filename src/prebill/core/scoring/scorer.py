@@ -9,6 +9,7 @@ from prebill.core.errors import ModelError
 from prebill.core.schemas.frame import collected
 from prebill.core.schemas.internal import DECISIONS, FINDINGS, GAPS
 from prebill.core.scoring.combine import (
+    HEAD,
     Terms,
     anomaly_scores,
     confidence,
@@ -135,8 +136,8 @@ def _answers(scene: Scene, detectors: tuple[Detector, ...]) -> dict[str, Judged]
 
 
 def _tails(scene: Scene, answers: dict[str, Judged]) -> pl.DataFrame:
-    """One row an invoice: ``invoice_id, is_draft`` and a column a detector."""
-    tails = scene.rows.select("invoice_id", "is_draft")
+    """One row an invoice: ``HEAD`` and a column a detector."""
+    tails = scene.rows.select(HEAD)
     for name, answer in answers.items():
         tails = _with_tail(tails, answer.tails.rename({"tail": name}))
     return tails
@@ -226,7 +227,7 @@ def _unjudged(anomalies: pl.DataFrame) -> pl.DataFrame:
 
 def _feature_rows(scene: Scene, tails: pl.DataFrame) -> pl.DataFrame:
     """``invoice_id`` and the columns of ``FEATURE_ROW``; a judge that wasn't asked has no tail."""
-    asked = tails.select("invoice_id", pl.exclude("invoice_id", "is_draft").name.prefix(TAIL))
+    asked = tails.select("invoice_id", pl.exclude(HEAD).name.prefix(TAIL))
     rows = scene.drafts.join(asked, on="invoice_id", how="left", maintain_order="left")
     known = [
         pl.col(name) if name in rows.columns else pl.lit(None).alias(name) for name in FEATURE_ROW

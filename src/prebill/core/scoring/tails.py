@@ -6,7 +6,7 @@ are judged (a shard, one invoice), the yardstick was learnt before (``Yardstick`
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Protocol
@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prebill.core.scoring.windows import floats
+from prebill.core.scoring.windows import day_numbers, floats
 
 Values = npt.NDArray[np.float64]
 
-#: With fewer past values a tail is not calibrated; the batch itself is then its own yardstick.
+#: With fewer past values a tail is not calibrated; drafts are then compared with each other.
 LEAST_PAST: Final = 50
 #: Past rows that a group needs to be a yardstick of its own.
 LEAST_GROUP: Final = 60
@@ -46,7 +46,7 @@ class Tails(Protocol):
         Parameters
         ----------
         frame : pl.DataFrame
-            ``is_draft`` and ``statistic`` (high = unusual, null: can't be judged).
+            ``is_draft, issued_on`` and ``statistic`` (high = unusual, null: can't be judged).
         statistic : str
             Column; its name is the name of the yardstick.
         within : str or None
@@ -71,7 +71,8 @@ class Tails(Protocol):
         Parameters
         ----------
         frame : pl.DataFrame
-            ``is_draft`` and ``statistic`` (0: no deviation, null: nothing to compare with).
+            ``is_draft, issued_on`` and ``statistic`` (0: no deviation, null: nothing to compare
+            with).
         statistic : str
             Column; its name is the name of the yardstick.
         stated : float or None
@@ -197,10 +198,12 @@ class Yardstick:
     ) -> pl.Series:
         """See :class:`Tails`."""
         values = _values(frame, statistic)
-        sample = self._sample(statistic, values)
-        if sample is None:
-            return pl.Series(statistic, [None] * frame.height, dtype=pl.Float64)
-        share = sample.survival(values)
+        past = self._past(statistic)
+        if past is None:
+            return pl.Series(
+                statistic, 1.0 - _among_drafts(frame, values, Sample.survival), nan_to_null=True
+            )
+        share = past.survival(values)
         if within is not None:
             groups = _groups(frame, within)
             for group in np.unique(groups):  # a handful of regimes, never one an invoice
@@ -219,18 +222,19 @@ class Yardstick:
     ) -> pl.Series:
         """See :class:`Tails`."""
         values = _values(frame, statistic)
-        sample = self._sample(statistic, values)
-        if sample is None:
+        past = self._past(statistic)
+        if past is None:
+            rare = _among_drafts(frame, values, lambda drafts, own: drafts.rarity(own, spread))
             few = np.where(values > 0, np.nan if stated is None else stated, np.nan)
-            return pl.Series(statistic, few, nan_to_null=True)
-        return pl.Series(statistic, sample.rarity(values, spread), nan_to_null=True)
+            rare = np.where(np.isnan(rare), few, rare)
+        else:
+            rare = past.rarity(values, spread)
+        return pl.Series(statistic, rare, nan_to_null=True)
 
-    def _sample(self, statistic: str, values: Values) -> Sample | None:
-        """The past; else the batch itself; None: too few values in either."""
+    def _past(self, statistic: str) -> Sample | None:
+        """The past; None: too few values in it."""
         sample = self.samples.get(statistic)
-        if sample is None or len(sample.values) < LEAST_PAST:
-            sample = Sample(np.sort(values[~np.isnan(values)]))
-        return sample if len(sample.values) >= LEAST_PAST else None
+        return sample if sample is not None and len(sample.values) >= LEAST_PAST else None
 
     def to_npz(self) -> bytes:
         """Write the samples as an ``.npz`` file's bytes."""
@@ -292,6 +296,22 @@ def surprise_of(tail: pl.Series) -> pl.Series:
     """How surprising a tail is: -log10 of its survival; adds up over independent judges."""
     surprise = -np.log10(np.clip(1.0 - floats(tail), RAREST, 1.0))
     return pl.Series(tail.name, surprise, nan_to_null=True)
+
+
+def _among_drafts(
+    frame: pl.DataFrame, values: Values, answer: Callable[[Sample, Values], Values]
+) -> Values:
+    """Without a past each row is compared with the rows of its day and before it, never later ones.
+
+    NaN on days by which fewer than ``LEAST_PAST`` values are known.
+    """
+    days = day_numbers(frame["issued_on"])
+    found = np.full(values.shape, np.nan)
+    for day in np.unique(days):  # one round a calendar day, never one an invoice
+        seen = values[(days <= day) & ~np.isnan(values)]
+        if len(seen) >= LEAST_PAST:
+            found[days == day] = answer(Sample(np.sort(seen)), values[days == day])
+    return found
 
 
 def _values(frame: pl.DataFrame, statistic: str) -> Values:

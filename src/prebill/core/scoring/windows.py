@@ -4,7 +4,6 @@ Matrices of the latest values (newest first, NaN where there is none) and robust
 their rows. Values of the key's own day are never in them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Self, TypeVar
@@ -209,19 +208,7 @@ def row_deviation(values: Matrix, center: Matrix) -> Matrix:
 def trailing_median(
     frame: pl.DataFrame, column: str, *, start: int = 0, least: int = PORTFOLIO_ROWS
 ) -> Matrix:
-    """Median over everybody's rows of the last weeks; see :func:`trailing`."""
-    return trailing(frame, column, _median, start=start, least=least)
-
-
-def trailing(
-    frame: pl.DataFrame,
-    column: str,
-    statistic: Callable[[Matrix], float],
-    *,
-    start: int = 0,
-    least: int = PORTFOLIO_ROWS,
-) -> Matrix:
-    """A statistic of a column over everybody's rows of the last ``PORTFOLIO_DAYS``.
+    """Median of a column over everybody's rows of the last ``PORTFOLIO_DAYS``, own day included.
 
     Parameters
     ----------
@@ -229,8 +216,6 @@ def trailing(
         ``issued_on`` and ``column``; any order.
     column : str
         Numeric; null and NaN do not count.
-    statistic : callable
-        What is wanted of the values of a window, which ends with the row's own day.
     start : int
         The first row that is asked for; those before are values only.
     least : int
@@ -250,27 +235,7 @@ def trailing(
     starts = np.searchsorted(sorted_days, unique_days - PORTFOLIO_DAYS, side="right")
     ends = np.searchsorted(sorted_days, unique_days, side="right")
     found = [  # one round a calendar day, never one an invoice
-        statistic(sorted_values[first:end]) if end - first >= least else np.nan
+        float(np.median(sorted_values[first:end])) if end - first >= least else np.nan
         for first, end in zip(starts, ends, strict=True)
     ]
     return np.array(found, dtype=np.float64)[place]
-
-
-def middle_mean(values: Matrix) -> float:
-    """Mean of the middle nine tenths: unlike a median it does not jump between two modes.
-
-    Examples
-    --------
-    >>> middle_mean(np.array([1.0, 2.0, 3.0, 1000.0, -1000.0]))
-    2.0
-    """
-    cut = -(-len(values) // 20)
-    return (
-        float(np.sort(values)[cut : len(values) - cut].mean())
-        if len(values) > 2 * cut
-        else (float(values.mean()))
-    )
-
-
-def _median(values: Matrix) -> float:
-    return float(np.median(values))

@@ -25,6 +25,13 @@ from prebill.core.scoring.words import estimated_minor, money_text, over_under
 SINGLE: Final = ("total_z", "total_beyond", "shift_ratio", "peak_ratio")
 #: What a customer without a past is judged by.
 COLD: Final = ("total_peers",)
+_HEAD: Final = ("is_draft", "issued_on", "regime")
+#: Kind of peers → as a reviewer reads it.
+_PEERS: Final = {
+    "products": "of the same products and currency",
+    "currency": "of the same currency",
+    "everybody": "of the portfolio",
+}
 #: Own invoices known: none, one or two, a few, eight.
 _REGIMES: Final = (0.5, 2.5, 5.5)
 
@@ -39,14 +46,14 @@ def statistic(scene: Scene) -> pl.Series:
     is_cold = pl.col("total_z").is_null()
     single = [(pl.col(name).abs() * _comparable()).alias(name) for name in SINGLE]
     single += [pl.when(is_cold).then(pl.col(name).abs()).alias(name) for name in COLD]
-    rows = rows.select("is_draft", "regime", *single)
+    rows = rows.select(*_HEAD, *single)
     if scene.forest is not None:
         rows = rows.with_columns(forest=scene.forest.score(scene.rows))
     summed = pl.Series("level", [0.0] * rows.height)
-    for name in rows.columns[2:]:
+    for name in rows.columns[len(_HEAD) :]:
         tail = scene.tails.calibrated(rows, name, within="regime")
         summed = summed + surprise_of(tail).fill_null(0.0)
-    can_judge = pl.any_horizontal(pl.col(rows.columns[2:]).is_not_null())
+    can_judge = pl.any_horizontal(pl.col(rows.columns[len(_HEAD) :]).is_not_null())
     return rows.with_columns(summed).select(pl.when(can_judge).then("level"))["level"]
 
 
@@ -104,24 +111,44 @@ def _findings(frame: pl.DataFrame) -> pl.DataFrame:
             over_under(pl.col("amount_minor"), pl.col("currency")),
         ),
     )
-    cold = unusual.filter(pl.col("total_center").is_null()).select(
+    return pl.concat([findings_of(worded, "level"), findings_of(_of_newcomers(unusual), "level")])
+
+
+def _of_newcomers(unusual: pl.DataFrame) -> pl.DataFrame:
+    """What is said of a customer without a past: what its peers are billed, and how many they are.
+
+    That is no amount that this customer agreed to, so none is called over- or under-billed.
+    """
+    cold = unusual.filter(pl.col("total_center").is_null())
+    cold = cold.with_columns(ordinary=estimated_minor(_grown(pl.col("peers_center"))))
+    ordinary = money_text(pl.col("ordinary"), pl.col("currency"))
+    return cold.select(
         "invoice_id",
         "score",
         code=pl.lit("new_customer_unusual"),
+        expected=ordinary,
         text=pl.concat_str(
             pl.lit("first invoice seen of this customer: "),
             money_text(pl.col("total_minor"), pl.col("currency")),
-            pl.lit(" is unlike the portfolio's invoices"),
+            pl.lit(" where "),
+            pl.col("peers_known").cast(pl.Int64),
+            pl.lit(" recent invoices "),
+            pl.col("peers_kind").replace_strict(_PEERS, return_dtype=pl.String),
+            pl.lit(" ordinarily have "),
+            ordinary,
         ),
     )
-    return pl.concat([findings_of(worded, "level"), findings_of(cold, "level")])
 
 
 def _ordinary_minor() -> pl.Expr:
     """The own median with the portfolio's move, the season and what the contract changed."""
     center = pl.col("total_center") + pl.col("portfolio_move") + pl.col("total_season").fill_null(0)
     agreed = pl.col("agreed_change_minor").fill_null(0.0)
-    return estimated_minor(center.sign() * (center.abs().exp() - 1) + agreed)
+    return estimated_minor(_grown(center) + agreed)
+
+
+def _grown(signed_log: pl.Expr) -> pl.Expr:
+    return signed_log.sign() * (signed_log.abs().exp() - 1)
 
 
 LEVEL: Final = Detector(

@@ -47,6 +47,7 @@ SCHEMA: Final = pl.Schema(
     {
         "invoice_id": pl.String,
         "is_draft": pl.Boolean,
+        "issued_on": pl.Date,
         "meter": pl.String,
         "window_days": pl.Int64,
         "events": pl.Int64,
@@ -123,7 +124,7 @@ def features(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     rows : pl.DataFrame
-        ``invoice_id`` of the invoices to judge.
+        ``invoice_id, issued_on`` of the invoices to judge.
     profile : pl.DataFrame
         From :func:`profile`, of every visible invoice.
 
@@ -161,7 +162,8 @@ def features(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
         largest=(pl.col("largest_share") - pl.col("usual_largest_share")).clip(0.0),
         level=pl.col("daily") - pl.col("usual_daily"),
     )
-    return against.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()).sort(
+    dated = against.drop("issued_on").join(rows.select("invoice_id", "issued_on"), on="invoice_id")
+    return dated.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()).sort(
         "invoice_id", "meter"
     )
 

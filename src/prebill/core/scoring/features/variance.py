@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from prebill.core.scoring.features import season
+from prebill.core.scoring.features import peers, season
 from prebill.core.scoring.features.declaration import (
     AGREED,
     CORRECTED,
@@ -20,14 +20,11 @@ from prebill.core.scoring.features.declaration import (
 from prebill.core.scoring.features.season import History, Season
 from prebill.core.scoring.frames import Books
 from prebill.core.scoring.windows import (
-    PORTFOLIO_ROWS,
     Matrix,
     floats,
     latest_values,
-    middle_mean,
     row_deviation,
     row_median,
-    trailing,
     trailing_median,
 )
 
@@ -45,7 +42,7 @@ SPANNED: Final = ("total", "units", "shift", "peak")
 
 #: What the portfolio's move and spread are made of.
 POOLED: Final = (
-    *("issued_on", "total"),
+    *("issued_on", "total", *peers.GROUPS),
     *(f"{name}_raw" for name in MEASURES),
     *(f"{name}_own" for name in SEASONAL),
 )
@@ -57,7 +54,6 @@ _MEANINGS: Final = {
     "total_step": "log total less the previous invoice's, less the portfolio's move",
     "total_beyond": "log distance outside the range of the last 8; 0 inside",
     "total_season": "what of the log total last year's season explains",
-    "total_peers": "log total less the portfolio's mean, in mean distances from it",
     "units_ratio": "units instead of total",
     "units_z": "units instead of total",
     "lines_ratio": "number of lines instead of total",
@@ -71,14 +67,17 @@ _MEANINGS: Final = {
     "gap_ratio": "log days since the previous invoice less own median gap",
     "largest_share": "share of the largest line, less own median share and the season",
 }
-FEATURES: Final = alike(
-    _MEANINGS,
-    *TOTALS,
-    *LINES,
-    *CORRECTED,
-    *AGREED,
-    null="no earlier invoice; of units, price, shift, peak and share also: no lines that tell",
-)
+FEATURES: Final = {
+    **alike(
+        _MEANINGS,
+        *TOTALS,
+        *LINES,
+        *CORRECTED,
+        *AGREED,
+        null="no earlier invoice; of units, price, shift, peak and share also: no lines that tell",
+    ),
+    **peers.FEATURES,
+}
 
 
 def measures(books: Books, shifts: pl.DataFrame) -> pl.DataFrame:
@@ -192,7 +191,7 @@ def compared(rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     rows : pl.DataFrame
-        From :func:`measures`: the invoices to judge.
+        From :func:`measures`, with :func:`peers.groups`: the invoices to judge.
     profile : pl.DataFrame
         From :func:`profile` with one key per row, in the same order.
 
@@ -232,8 +231,9 @@ def features(
     Returns
     -------
     pl.DataFrame, one row per invoice
-        ``invoice_id, known``, the columns of ``FEATURES`` (null where unknown) and
-        ``total_center`` (log), ``portfolio_move`` for the reviewer's words.
+        ``invoice_id, known``, the columns of ``FEATURES`` (null where unknown) and, for the
+        reviewer's words, ``total_center`` (log), ``portfolio_move`` and what
+        :func:`peers.features` says beside ``total_peers``.
     """
     pool = frame.select(POOLED) if recent is None else pl.concat([recent, frame.select(POOLED)])
     start = pool.height - frame.height
@@ -261,12 +261,11 @@ def features(
         "invoice_id",
         "known",
         *[pl.col(name).fill_nan(None) for name in FEATURES if name in frame.columns],
-        total_peers=_peers(frame, recent),
         gap_ratio=(pl.col("gap") - pl.col("gap_center").log1p()).fill_nan(None),
         largest_share=pl.Series(share, nan_to_null=True),
         total_center=pl.col("total_center").fill_nan(None),
         portfolio_move=pl.Series(moves["total"]),
-    )
+    ).hstack(peers.features(frame, recent))
 
 
 def _deviation(frame: pl.DataFrame, pool: pl.DataFrame, name: str) -> Matrix:
@@ -325,28 +324,6 @@ def _longer(frame: pl.DataFrame) -> Matrix:
 def _shared(step: Matrix, explained: Matrix) -> Matrix:
     """What of a step is explained, never more than the step."""
     return np.clip(step, np.minimum(explained, 0.0), np.maximum(explained, 0.0))
-
-
-def _peers(frame: pl.DataFrame, recent: pl.DataFrame | None) -> pl.Series:
-    """Distance of the total from everybody's ordinary one, in everybody's mean distances.
-
-    A shard's customers may all be small or large, so the company's latest invoices say what is
-    ordinary where they are known.
-    """
-    total = frame["total"].to_numpy()
-    if recent is None:
-        typical = trailing(frame, "total", middle_mean)
-        distance = frame.select("issued_on", distance=pl.Series(np.abs(total - typical)))
-        spread = trailing(distance, "distance", middle_mean)
-    elif recent.height < PORTFOLIO_ROWS:
-        return pl.Series("total_peers", [None] * frame.height, dtype=pl.Float64)
-    else:
-        known = recent["total"].to_numpy()
-        center = middle_mean(known)
-        typical = np.full(total.shape, center)
-        spread = np.full(total.shape, middle_mean(np.abs(known - center)))
-    distances = (total - typical) / np.maximum(spread, LEAST_DEVIATION)
-    return pl.Series("total_peers", distances, nan_to_null=True)
 
 
 def _signed_log(value: pl.Expr) -> pl.Expr:
