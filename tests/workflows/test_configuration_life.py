@@ -124,9 +124,10 @@ def test_what_was_planned_can_be_stopped_or_moved(opened: Installation) -> None:
     assert instant_text(later) == moved.live_from_at
     stopped = take(opened, 1, Step.SEND_BACK, ANN, reason="not in December")
     assert (Status.DRAFT, None) == (stopped.status, stopped.live_from_at)
+    take(opened, 1, Step.SUBMIT, ANN)
+    ready = take(opened, 1, Step.APPROVE, BEN)
+    past = datetime.now(UTC) - timedelta(minutes=1)
     with pytest.raises(InputError, match="has passed"):
-        ready = take(opened, take(opened, 1, Step.SUBMIT, ANN).number, Step.APPROVE, BEN)
-        past = datetime.now(UTC) - timedelta(minutes=1)
         take(opened, ready.number, Step.ACTIVATE, BEN, live_from_at=past)
     with pytest.raises(InputError, match="time zone"):
         take(opened, 1, Step.ACTIVATE, BEN, live_from_at=datetime(2030, 1, 1))  # noqa: DTZ001
@@ -137,13 +138,13 @@ def test_draft_is_edited_by_its_author_alone(opened: Installation) -> None:
     given = Draft(text("better", minutes=9), "dearer")
     with pytest.raises(ForbiddenError, match="wrote policy 1: edit is for the author"):
         life.edit(opened, POLICY, 1, given, BEN, lock_version=1)
+    wrong = Draft(text("x").replace("sla_hours:", "sla_hour:"))
     with pytest.raises(PolicyError, match="sla_hour"):
-        wrong = Draft(text("x").replace("sla_hours:", "sla_hour:"))
         life.edit(opened, POLICY, 1, wrong, ANN, lock_version=1)
     done = life.edit(opened, POLICY, 1, given, ANN, lock_version=1)
     assert ("better", "dearer", 2) == (done.name, done.note, done.lock_version)
     assert made.digest != done.digest
-    with pytest.raises(ConflictError, match="did “edited” at .* UTC; look at it again"):
+    with pytest.raises(ConflictError, match=r"did “edited” at .* UTC; look at it again"):
         life.edit(opened, POLICY, 1, given, ANN, lock_version=1)
     take(opened, 1, Step.SUBMIT, ANN)
     with pytest.raises(ConflictError, match="policy 1 is in review: edit is for what is draft"):
@@ -269,7 +270,9 @@ def test_one_of_many_approvers_decides(opened: Installation) -> None:
         ]
     )
     assert 1 == outcomes.count("done")
-    assert all("policy 1 changed meanwhile: user-ben did" in one for one in outcomes if one != "done")
+    assert all(
+        "policy 1 changed meanwhile: user-ben did" in one for one in outcomes if one != "done"
+    )
     decided = [what for _, what in told(opened, 1) if what in {"approved", "sent_back"}]
     assert 1 == len(decided)
 

@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
+from prebill.cli import policy_life
+
 policy_app = typer.Typer(help="Policies: what scores and findings lead to.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this area."""
+    policy_life.register(policy_app)
     app.add_typer(policy_app, name="policy")
 
 

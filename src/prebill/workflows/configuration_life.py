@@ -1,4 +1,4 @@
-"""The life of what moves money: draft, review by another person, simulation, live from a time, back.
+"""The life of what moves money: draft, simulation, review by another person, live from a time.
 
 Every step is conditional on the version that its author saw and stands in the audit log. What is in
 force follows from the rows and the clock alone (`store/configurations.py`); `settle` only writes
@@ -125,7 +125,7 @@ def draft(opened: Installation, kind: str, given: Draft, actor: Actor) -> Versio
     ConflictError
         Somebody else entered one at the same moment.
     """
-    _require_role(actor, DRAFTS_FROM)
+    _require_at_least(actor, DRAFTS_FROM)
     wording = checked(kind, given)
     with opened.store.transaction() as tx:
         made = store.add(tx, kind, wording, given.note.strip(), actor.user_id)
@@ -137,7 +137,7 @@ def edit(
     opened: Installation, kind: str, number: int, given: Draft, actor: Actor, *, lock_version: int
 ) -> Version:
     """Change one's own draft."""
-    _require_role(actor, RULES[Step.EDIT].role)
+    require_role(actor, Step.EDIT)
     with opened.store.transaction() as tx:
         version = store.find(tx, kind, number)
         _require(tx, version, Step.EDIT, actor, lock_version)
@@ -188,7 +188,7 @@ def carry_out(opened: Installation, kind: str, order: Order, actor: Actor) -> Ve
     if order.step not in _STEPS:
         message = f"{order.step} needs a text"
         raise InputError(message)
-    _require_role(actor, RULES[order.step].role)
+    require_role(actor, order.step)
     settle(opened, kind)
     return _STEPS[order.step](_Scene(opened, kind_named(kind), order, actor, datetime.now(UTC)))
 
@@ -345,7 +345,7 @@ def settle(opened: Installation, kind: str) -> Version | None:
 
 
 def upkeep(opened: Installation) -> None:
-    """Settle every kind, and keep the texts in force: a decision made by one can be derived again."""
+    """Settle every kind; keep each text in force, so that what it decided can be derived again."""
     for kind in KINDS.values():
         settle(opened, kind.name)
         with opened.store.read() as tx:
@@ -401,9 +401,7 @@ def _seen(tx: Tx, scene: _Scene) -> Version:
     return version
 
 
-def _require(
-    tx: Tx, version: Version, step: Step, actor: Actor, lock_version: int | None
-) -> None:
+def _require(tx: Tx, version: Version, step: Step, actor: Actor, lock_version: int | None) -> None:
     rule = RULES[step]
     if lock_version not in (None, version.lock_version):
         raise store.changed_meanwhile(tx, version)
@@ -426,7 +424,18 @@ def _is_for(rule: Rule, version: Version, actor: Actor) -> bool:
     return (version.entered_by == actor.user_id) == (rule.who is Who.AUTHOR)
 
 
-def _require_role(actor: Actor, role: Role) -> None:
+def require_role(actor: Actor, step: Step) -> None:
+    """Refuse a step to whoever has a smaller role than it needs.
+
+    Raises
+    ------
+    ForbiddenError
+        The message says which role is needed.
+    """
+    _require_at_least(actor, RULES[step].role)
+
+
+def _require_at_least(actor: Actor, role: Role) -> None:
     if actor.role < role:
         needed, present = role.name.lower(), actor.role.name.lower()
         message = f"this needs the role {needed} or above; you are signed in as {present}"
