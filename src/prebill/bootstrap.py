@@ -1,9 +1,9 @@
 """Wire an installation: settings, database, lake, policy and models, opened once a process.
 
-Policy and models are read anew for each run. The policy in force is a version in the database; until
-a first one goes live, it is the text that was installed (PREBILL_POLICY_PATH or the default). A
-model that can't be loaded does not stop a run: it is named in ``Judges.failure`` and every draft
-then needs a person. A challenger that can't be loaded costs nothing but its shadow scores.
+Policy and models are read anew for each run. The policy in force is a version in the database;
+until a first one goes live, it is what was installed: PREBILL_POLICY_PATH or the default. A model
+that can't be loaded does not stop a run: it is named in ``Judges.failure`` and every draft then
+needs a person. A challenger that can't be loaded costs nothing but its shadow scores.
 """
 
 from dataclasses import dataclass, field

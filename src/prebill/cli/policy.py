@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from prebill.cli import policy_life
+from prebill.cli.acting import opened_installation
 
 policy_app = typer.Typer(help="Policies: what scores and findings lead to.", no_args_is_help=True)
 
@@ -19,15 +20,18 @@ def register(app: typer.Typer) -> None:
 @policy_app.command("lint")
 def lint(
     file: Annotated[
-        Path | None, typer.Argument(help="A policy text; without one, the live policy.")
+        Path | None, typer.Argument(help="A policy text; without one, the policy in force.")
     ] = None,
 ) -> None:
     """Check a policy text: every key, limit and rule; print its name, hash and rules."""
     from prebill.bootstrap import policy_text
     from prebill.core.policy.model import Policy
-    from prebill.settings import Settings
 
-    policy = Policy.parse(policy_text(file or Settings.load().policy_path))
+    if file is None:
+        with opened_installation() as opened:
+            policy = opened.load_policy()
+    else:
+        policy = Policy.parse(policy_text(file))
     typer.echo(f"{policy.name} {policy.digest}")
     for rule in policy.rules:
         typer.echo(f"  {rule.action.name.lower():8} {rule.rule_id}")

@@ -209,6 +209,7 @@ def rollback(reason: Reason, user: As = None) -> None:
     from prebill.workflows import configuration_life as life
 
     with _acting(user) as (opened, actor):
+        life.require_role(actor, life.Step.ROLL_BACK)
         life.settle(opened, POLICY)
         with opened.store.read() as tx:
             present = with_status(tx, POLICY, Status.LIVE)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from prebill.bootstrap import Installation, policy_text
-from prebill.core.errors import NotFoundError
+from prebill.core.errors import InputError, NotFoundError
 from prebill.core.policy.model import Policy
 from prebill.settings import Settings
 from prebill.store.configurations import POLICY, Wording
@@ -35,6 +35,14 @@ def _read_policy(content: str) -> Wording:
     return Wording(policy.name, policy.digest, content)
 
 
+def _simulate_policy(opened: Installation, content: str) -> dict[str, object]:
+    """Ask it about every stored decision; before the first one there is nothing to ask about."""
+    try:
+        return simulated(opened, Policy.parse(content))
+    except InputError as error:
+        return {"decisions": 0, "notes": [f"{error}"]}
+
+
 KINDS: Final = {
     kind.name: kind
     for kind in (
@@ -42,7 +50,7 @@ KINDS: Final = {
             name=POLICY,
             read=_read_policy,
             installed=lambda settings: policy_text(settings.policy_path),
-            simulate=lambda opened, content: simulated(opened, Policy.parse(content)),
+            simulate=_simulate_policy,
         ),
     )
 }
