@@ -323,7 +323,6 @@ class PolicyRow:
     author: str
     changed: str
     note: str
-    is_in_force: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,11 +65,11 @@ def policies_page(tx: Tx, opened: Installation, visitor: Visitor) -> PoliciesPag
         title="Policies",
         viewer=viewer_of(visitor),
         in_force=f"In force: {present.name} {present.digest[:12]}, {source}.",
-        rows=tuple(_row(one, live, names) for one in listed),
+        rows=tuple(_row(one, names) for one in listed),
     )
 
 
-def _row(version: Version, live: Version | None, names: dict[str, str]) -> PolicyRow:
+def _row(version: Version, names: dict[str, str]) -> PolicyRow:
     return PolicyRow(
         href=policy_href(version.number),
         number=version.number,
@@ -81,7 +81,6 @@ def _row(version: Version, live: Version | None, names: dict[str, str]) -> Polic
             version.live_at or version.approved_at or version.submitted_at or version.entered_at
         ),
         note=version.note,
-        is_in_force=live is not None and live.number == version.number,
     )
 
 
@@ -109,7 +108,7 @@ def policy_page(
         note=version.note,
         path=policy_href(number),
         lock_version=version.lock_version,
-        buttons=tuple(StepButton(one.value, *_BUTTONS[one]) for one in _BUTTONS if one in steps),
+        buttons=tuple(_button(one, version) for one in _BUTTONS if one in steps),
         may_activate=Step.ACTIVATE in steps,
         may_edit=Step.EDIT in steps,
         copy_href=f"/policies/new?number={number}" * (visitor.actor.role >= DRAFTS_FROM),
@@ -125,6 +124,13 @@ def policy_page(
         notice=NOTICES.get(told, ""),
         problem=problem,
     )
+
+
+def _button(step: Step, version: Version) -> StepButton:
+    label, look = _BUTTONS[step]
+    if step is Step.SUBMIT and version.status is Status.IN_REVIEW:
+        label, look = "Simulate again", ""
+    return StepButton(step.value, label, look)
 
 
 def _compared(tx: Tx, opened: Installation, version: Version) -> tuple[str, str]:
