@@ -53,7 +53,8 @@ def test_from_draft_to_live_by_two_people(opened: Installation) -> None:
     assert (1, Status.DRAFT, "next") == (made.number, made.status, made.name)
     waiting = take(opened, 1, Step.SUBMIT, ANN)
     assert (Status.IN_REVIEW, default) == (waiting.status, waiting.compared_with)
-    assert waiting.simulation
+    with opened.store.read() as tx:
+        assert configurations.simulation_of(tx, waiting)
     assert default == opened.load_policy().digest
     ready = take(opened, 1, Step.APPROVE, BEN)
     assert (Status.APPROVED, BEN.user_id) == (ready.status, ready.approved_by)
@@ -87,7 +88,11 @@ def test_roll_back_takes_one_step_and_one_person(opened: Installation) -> None:
     assert Status.RETIRED is version(opened, 2).status
     # What was approved beside the one that is gone needs a comparison with what is there now.
     stopped = version(opened, waiting.number)
-    assert (Status.DRAFT, None, None) == (stopped.status, stopped.approved_by, stopped.simulation)
+    assert (Status.DRAFT, None, None) == (
+        stopped.status,
+        stopped.approved_by,
+        stopped.compared_with,
+    )
     assert (ANN.user_id, "rolled_back") == told(opened, 2)[-1]
     assert 0 == take(opened, 1, Step.ROLL_BACK, BEN).number
     assert Policy.default().digest == opened.load_policy().digest

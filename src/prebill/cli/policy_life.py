@@ -84,7 +84,7 @@ def show(
     from datetime import UTC
 
     from prebill.core.errors import NotFoundError
-    from prebill.store.configurations import POLICY, find
+    from prebill.store.configurations import POLICY, find, simulation_of
     from prebill.workflows.configuration_history import unified
     from prebill.workflows.configuration_kinds import KINDS
     from prebill.workflows.configuration_life import wording_in_force
@@ -92,12 +92,13 @@ def show(
     with _acting(user) as (opened, _), opened.store.read() as tx:
         present = wording_in_force(opened, tx, KINDS[POLICY], datetime.now(UTC))
         version = None if number is None else find(tx, POLICY, number)
+        attached = None if version is None else simulation_of(tx, version)
     content = present.content if version is None else version.content
     if simulation:
-        if version is None or version.simulation is None:
+        if attached is None:
             message = "no simulation is attached: its author submits it first"
             raise NotFoundError(message, number=number)
-        content = json.dumps(json.loads(version.simulation), indent=2, ensure_ascii=False)
+        content = json.dumps(attached, indent=2, ensure_ascii=False)
     elif diff:
         content = unified(present.content, content) or "no difference"
     typer.echo(content.rstrip("\n"))

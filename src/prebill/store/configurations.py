@@ -5,6 +5,7 @@ thing. What was done to a version, by whom and when, is its part of the audit lo
 """
 
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -21,11 +22,6 @@ INSTALLED: Final = 0
 #: The first kind; others are named where they are registered.
 POLICY: Final = "policy"
 
-_SELECT: Final = (
-    "SELECT c.*, t.content FROM configurations c "
-    "JOIN configuration_texts t ON t.kind = c.kind AND t.text_hash = c.text_hash"
-)
-
 
 class Status(StrEnum):
     """Where a version stands. Only a live one is in force."""
@@ -40,7 +36,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version with its text; ``simulation`` is JSON, empty before it was submitted."""
+    """One version with its text; its simulation, which may be long, is read by itself."""
 
     kind: str
     number: int
@@ -54,7 +50,6 @@ class Version:
     entered_by: str
     entered_at: str
     submitted_at: str | None
-    simulation: str | None
     simulated_at: str | None
     compared_with: str | None
     approved_by: str | None
@@ -79,6 +74,13 @@ class Version:
     def title(self) -> str:
         """Its name in a sentence, for example ``policy 3``."""
         return f"{self.kind.replace('_', ' ')} {self.number}"
+
+
+_COLUMNS: Final = ", ".join(f"c.{name}" for name in Version.__slots__ if name != "content")
+_SELECT: Final = (
+    f"SELECT {_COLUMNS}, t.content FROM configurations c "
+    "JOIN configuration_texts t ON t.kind = c.kind AND t.text_hash = c.text_hash"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,15 @@ def find(tx: Tx, kind: str, number: int) -> Version:
         message = f"there is no {kind.replace('_', ' ')} {number}"
         raise NotFoundError(message, kind=kind, number=number)
     return Version.of(row)
+
+
+def simulation_of(tx: Tx, version: Version) -> dict[str, Any] | None:
+    """Return the simulation that is attached; None: it was not submitted."""
+    found = tx.scalar(
+        "SELECT simulation FROM configurations WHERE kind = :kind AND number = :number",
+        {"kind": version.kind, "number": version.number},
+    )
+    return None if found is None else dict(json.loads(found))
 
 
 def with_status(tx: Tx, kind: str, status: Status) -> Version | None:

@@ -1,6 +1,5 @@
 """Policies over HTTP: every version, the steps of its life, and who did what."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,8 +14,16 @@ from prebill.api.etags import IfMatch, etag, version_of
 from prebill.api.idempotency import DoneOnce
 from prebill.api.problems import PreconditionFailedError
 from prebill.core.errors import ConflictError
-from prebill.store.configurations import POLICY, Version, find, in_force, versions
+from prebill.store.configurations import (
+    POLICY,
+    Version,
+    find,
+    in_force,
+    simulation_of,
+    versions,
+)
 from prebill.store.console import names_of
+from prebill.store.engine import Tx
 from prebill.store.users import Actor
 from prebill.workflows import configuration_life as life
 from prebill.workflows.configuration_history import history
@@ -142,9 +149,10 @@ def get_history(served: Served, _: Reader, number: int | None = None) -> list[Ch
 def get_policy(number: int, served: Served, actor: Reader, response: Response) -> PolicyBody:
     """Return one version; its ETag is what a change names in If-Match."""
     with served.store.read() as tx:
-        version, names = find(tx, POLICY, number), names_of(tx)
+        version = find(tx, POLICY, number)
+        body = _whole(tx, version, actor)
     response.headers["ETag"] = etag(version.lock_version)
-    return PolicyBody(**_whole(version, actor, names))
+    return PolicyBody(**body)
 
 
 @router.post("/policies", status_code=201, response_model=PolicyBody)
@@ -223,7 +231,7 @@ def _answered(
                 raise PreconditionFailedError(str(error), etag=etag(present)) from None
             raise
         with served.store.read() as tx:
-            return _whole(version, actor, names_of(tx))
+            return _whole(tx, version, actor)
 
     return answer
 
@@ -242,6 +250,9 @@ def _brief(version: Version, actor: Actor, names: dict[str, str]) -> dict[str, A
     }
 
 
-def _whole(version: Version, actor: Actor, names: dict[str, str]) -> dict[str, Any]:
-    simulation = json.loads(version.simulation) if version.simulation else None
-    return {**_brief(version, actor, names), "content": version.content, "simulation": simulation}
+def _whole(tx: Tx, version: Version, actor: Actor) -> dict[str, Any]:
+    return {
+        **_brief(version, actor, names_of(tx)),
+        "content": version.content,
+        "simulation": simulation_of(tx, version),
+    }

@@ -1,6 +1,5 @@
 """Policies: what is in force, one version with its text, difference and simulation, the editor."""
 
-import json
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,7 +19,15 @@ from prebill.console.views import (
     StepButton,
 )
 from prebill.core.errors import PrebillError
-from prebill.store.configurations import POLICY, Status, Version, find, in_force, versions
+from prebill.store.configurations import (
+    POLICY,
+    Status,
+    Version,
+    find,
+    in_force,
+    simulation_of,
+    versions,
+)
 from prebill.store.console import names_of
 from prebill.store.engine import Tx
 from prebill.workflows.configuration_history import Change, history, unified
@@ -98,6 +105,7 @@ def policy_page(
     steps = next_steps(version, visitor.actor)
     changes = history(tx, POLICY, number)
     diff_title, before = _compared(tx, opened, version)
+    simulation = simulation_of(tx, version)
     return PolicyPage(
         title=f"Policy {number}",
         viewer=viewer_of(visitor),
@@ -113,7 +121,7 @@ def policy_page(
         may_edit=Step.EDIT in steps,
         copy_href=f"/policies/new?number={number}" * (visitor.actor.role >= DRAFTS_FROM),
         facts=_facts(version, names),
-        simulation=simulation_view(json.loads(version.simulation)) if version.simulation else None,
+        simulation=simulation_view(simulation) if simulation else None,
         diff_title=diff_title,
         diff=tuple(
             CodeLine(line, _LOOKS.get(line[:1], ""))
