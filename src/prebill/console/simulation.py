@@ -19,7 +19,24 @@ def simulation_view(found: dict[str, Any]) -> SimulationView:
     )
     span = (found.get("from"), found.get("until"))
     basis = f"Drafts of {words.day(span[0])} to {words.day(span[1])}" if all(span) else ""
-    return SimulationView(summary, basis, tuple(_changes(found)), tuple(found.get("notes", ())))
+    return SimulationView(
+        summary,
+        basis,
+        moves=tuple(_move(one) for one in found.get("moves", ()) if _is_moved(one)),
+        changes=tuple(_changes(found)),
+        notes=tuple(found.get("notes", ())),
+    )
+
+
+def _is_moved(cell: dict[str, Any]) -> bool:
+    return bool(cell["action_before"] != cell["action_after"])
+
+
+def _move(cell: dict[str, Any]) -> str:
+    """One cell of the table by action before and after, with its money."""
+    money = words.money(cell["total_minor"], cell["currency"])
+    drafts = words.counted(cell["decisions"], "draft")
+    return f"{cell['action_before']} → {cell['action_after']}: {drafts}, {money}"
 
 
 def _changes(found: dict[str, Any]) -> Iterator[Change]:
@@ -33,6 +50,11 @@ def _changes(found: dict[str, Any]) -> Iterator[Change]:
             )
     for row in found.get("money", ()):
         yield from _money(row)
+    quality = found.get("quality", {})
+    for figure, name in (("precision", "Stopped and wrong"), ("recall", "Wrong and stopped")):
+        sides = [quality.get(side, {}).get(figure) for side in ("before", "after")]
+        if any(sides):
+            yield Change(name, *(_estimate(side) for side in sides))
     per_cycle = found.get("work", {}).get("per_cycle", {})
     for thing, name, form in (
         ("cases", "Cases a cycle", "{:,.0f}"),
@@ -46,6 +68,14 @@ def _changes(found: dict[str, Any]) -> Iterator[Change]:
         yield Change(
             "Cases past their time", words.percent(sla["before"]), words.percent(sla["after"])
         )
+
+
+def _estimate(found: dict[str, float] | None) -> str:
+    """A share with its 95 % interval."""
+    if not found:
+        return "–"
+    low, high = (words.percent(found[end]) for end in ("low", "high"))
+    return f"{words.percent(found['value'])} ({low} to {high})"
 
 
 def _money(row: dict[str, Any]) -> Iterator[Change]:

@@ -367,6 +367,7 @@ class SimulationView:
 
     summary: str
     basis: str
+    moves: tuple[str, ...]
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
 
