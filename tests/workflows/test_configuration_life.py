@@ -1,5 +1,6 @@
 """A policy from draft to live and back, on both engines; what two people do at one moment."""
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,12 @@ from prebill.lake import Lake
 from prebill.settings import Settings
 from prebill.store import configurations
 from prebill.store.codec import instant_text
-from prebill.store.configurations import POLICY, Status, Version, find
+from prebill.store.configurations import POLICY, Status, Version, Wording, find
 from prebill.store.engine import Store
+from prebill.store.users import Actor
 from prebill.workflows import configuration_life as life
-from prebill.workflows.configuration_life import RULES, Draft, Step, Who
+from prebill.workflows.configuration_kinds import KINDS, Kind
+from prebill.workflows.configuration_life import RULES, Draft, Order, Step, Who
 from tests.workflows.lives import ANN, BEN, EVE, REV, approved, drafted, in_review, live, take, text
 
 
@@ -191,6 +194,29 @@ def test_approval_is_of_a_comparison_with_what_is_in_force(opened: Installation)
     again = take(opened, stale.number, Step.SUBMIT, ANN)
     assert fresh.digest == again.compared_with
     assert Status.APPROVED is take(opened, stale.number, Step.APPROVE, BEN).status
+
+
+def test_another_kind_is_one_entry(opened: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(content: str) -> Wording:
+        prices = json.loads(content)
+        return Wording(prices["name"], json.dumps(prices, sort_keys=True), content)
+
+    kind = Kind("price_book", read, lambda _: '{"name": "list"}', lambda *_: {"moved": 3})
+    monkeypatch.setitem(KINDS, kind.name, kind)
+    live(opened, "policy beside it")
+
+    def step(which: Step, actor: Actor) -> Version:
+        return life.carry_out(opened, kind.name, Order(1, which, reason="r"), actor)
+
+    life.draft(opened, kind.name, Draft('{"name": "summer"}'), ANN)
+    step(Step.SUBMIT, ANN)
+    with pytest.raises(ForbiddenError, match="wrote price book 1"):
+        step(Step.APPROVE, ANN)
+    step(Step.APPROVE, BEN)
+    done = step(Step.ACTIVATE, BEN)
+    assert ("price_book:1", Status.LIVE) == (done.object_id, done.status)
+    assert "list" == step(Step.ROLL_BACK, BEN).name
+    assert "policy beside it" == opened.load_policy().name
 
 
 # ── Who may ──────────────────────────────────────────────────────────────────────────────────
