@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from prebill.core.errors import ConflictError
+from prebill.core.errors import ConflictError, StorageError
 from prebill.store import configurations
 from prebill.store.configurations import POLICY, Status, Wording
 from prebill.store.engine import Store
@@ -73,6 +73,20 @@ def test_only_what_was_installed_has_no_approver(store: Store) -> None:
     with pytest.raises(ConflictError):
         put(store, 0, status="approved")
     put(store, 0, status="live", live_at=AT)
+
+
+def test_altered_text_is_never_in_force(store: Store) -> None:
+    text_hash = drafted(store)
+    ready = {**SIMULATED, "simulated_hash": text_hash, "approved_by": "ben", "live_at": AT}
+    put(store, **ready, status="live")
+    with store.read() as tx:
+        found = configurations.in_force(tx, POLICY, AT)
+    assert found is not None
+    assert ("one: 1\n", 1) == (found.content, found.number)
+    with store.transaction() as tx:
+        tx.execute("UPDATE configuration_texts SET content = 'one: 2'")
+    with store.read() as tx, pytest.raises(StorageError, match="policy 1 was altered"):
+        configurations.in_force(tx, POLICY, AT)
 
 
 def test_kinds_live_side_by_side(store: Store) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from prebill.core.errors import ConflictError, NotFoundError
+from prebill.core.errors import ConflictError, NotFoundError, StorageError
 from prebill.store.codec import instant_text, now_text
 from prebill.store.engine import Row, Tx
 from prebill.store.model_changes import name_of
@@ -94,7 +94,7 @@ class Wording:
 
 def keep_text(tx: Tx, kind: str, wording: Wording) -> str:
     """Keep a text for ever; return its hash. What is kept already stays."""
-    text_hash = hashlib.sha256(wording.content.encode()).hexdigest()
+    text_hash = hash_of(wording.content)
     row = {
         "kind": kind,
         "text_hash": text_hash,
@@ -104,6 +104,11 @@ def keep_text(tx: Tx, kind: str, wording: Wording) -> str:
     }
     tx.insert("configuration_texts", row, on_conflict="ignore")
     return text_hash
+
+
+def hash_of(content: str) -> str:
+    """SHA-256 of a text's bytes."""
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def text_of(tx: Tx, kind: str, digest: str) -> str | None:
@@ -120,13 +125,24 @@ def in_force(tx: Tx, kind: str, now_at: datetime) -> Version | None:
     """Return what is in force: the approved version whose time has come, else the live one.
 
     None: no version ever went live, so that what was installed is in force.
+
+    Raises
+    ------
+    StorageError
+        Its text is not the one that was approved.
     """
     row = tx.first(
         f"{_SELECT} WHERE c.kind = :kind AND (c.status = 'live' "
         "OR (c.status = 'approved' AND c.live_from_at <= :now)) ORDER BY c.status LIMIT 1",
         {"kind": kind, "now": instant_text(now_at)},
     )
-    return Version.of(row) if row else None
+    if row is None:
+        return None
+    found = Version.of(row)
+    if hash_of(found.content) != found.text_hash:
+        message = f"the text of {found.title} was altered in the database: restore a backup"
+        raise StorageError(message, kind=kind, number=found.number)
+    return found
 
 
 def hold(tx: Tx, kind: str) -> None:
