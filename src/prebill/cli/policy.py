@@ -24,14 +24,25 @@ def lint(
     ] = None,
 ) -> None:
     """Check a policy text: every key, limit and rule; print its name, hash and rules."""
-    from prebill.bootstrap import policy_text
     from prebill.core.policy.model import Policy
 
-    if file is None:
-        with opened_installation() as opened:
-            policy = opened.load_policy()
-    else:
-        policy = Policy.parse(policy_text(file))
+    policy = Policy.parse(_content(file))
     typer.echo(f"{policy.name} {policy.digest}")
     for rule in policy.rules:
         typer.echo(f"  {rule.action.name.lower():8} {rule.rule_id}")
+
+
+def _content(file: Path | None) -> str:
+    """The text of a file, or what is in force."""
+    from prebill.bootstrap import policy_text
+
+    if file is not None:
+        return policy_text(file)
+    from datetime import UTC, datetime
+
+    from prebill.store.configurations import POLICY
+    from prebill.workflows.configuration_kinds import KINDS
+    from prebill.workflows.configuration_life import wording_in_force
+
+    with opened_installation() as opened, opened.store.read() as tx:
+        return wording_in_force(opened, tx, KINDS[POLICY], datetime.now(UTC)).content
