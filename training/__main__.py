@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from prebill import registry
-from prebill.bootstrap import policy_text
+from prebill.bootstrap import Installation, policy_text
 from prebill.core.errors import InputError, NotFoundError, PrebillError
 from prebill.core.policy.model import Policy
 from prebill.core.scoring.backtest import backtest
@@ -160,13 +160,24 @@ def _backtest(given: argparse.Namespace) -> int:
         if given.data
         else months.past_of_home(dataset, given.home)
     )
-    policy = Policy.parse(policy_text(settings.policy_path))
+    policy = _policy(given, settings)
     seed = _specification(given, "forest").seed
     found = backtest(past, months.months_of(dataset, given.months), policy, seed=seed)
     print(months.table(found))
     if given.out:
         found.judged.write_parquet(given.out)
     return 0
+
+
+def _policy(given: argparse.Namespace, settings: Settings) -> Policy:
+    """The policy in force in an installation; of a folder, the one that is installed."""
+    if given.data:
+        return Policy.parse(policy_text(settings.policy_path))
+    opened = Installation.open(settings)
+    try:
+        return opened.load_policy()
+    finally:
+        opened.close()
 
 
 def _export(given: argparse.Namespace) -> int:

@@ -58,8 +58,6 @@ def read_labelled(
         ``LABELLED``. A feature that an older row lacks is null. Rows of the hook are there once
         they were moved to the lake.
     """
-    from prebill.bootstrap import policy_text
-    from prebill.core.policy.model import Policy
     from prebill.store.judgements import judged_drafts
     from prebill.store.outcomes import mature_labels
 
@@ -72,7 +70,7 @@ def read_labelled(
         mature = mature.filter(pl.col("matures_on") <= pl.col("until_on"))
     known = strongest(mature, mature_on).join(judged, on=_KEY, maintain_order="left")
     found = with_features(opened, known)
-    policy = Policy.parse(policy_text(opened.settings.policy_path))
+    policy = opened.load_policy()
     return (
         found.with_columns(p_prior=error_probability(pl.col("anomaly_score"), policy))
         .select(

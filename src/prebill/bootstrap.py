@@ -1,11 +1,13 @@
 """Wire an installation: settings, database, lake, policy and models, opened once a process.
 
-Policy and models are read anew for each run. A model that can't be loaded does not stop a run: it
-is named in ``Judges.failure`` and every draft then needs a person. A challenger that can't be
-loaded costs nothing but its shadow scores.
+Policy and models are read anew for each run. The policy in force is a version in the database;
+until a first one goes live, it is what was installed: PREBILL_POLICY_PATH or the default. A model
+that can't be loaded does not stop a run: it is named in ``Judges.failure`` and every draft then
+needs a person. A challenger that can't be loaded costs nothing but its shadow scores.
 """
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from prebill.core.policy.model import Policy
     from prebill.core.scoring.models import Models
     from prebill.lake import Lake
-    from prebill.store.engine import Store
+    from prebill.store.engine import Store, Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +72,48 @@ class Installation:
         return cls(settings, Store.open(settings.database_url), Lake(settings.lake_dir))
 
     def load_judges(self) -> Judges:
-        """Read the live policy and the verified models; a run keeps what it started with.
+        """Read the policy in force and the verified models; a run keeps what it started with.
 
-        Files are read again when one of them was changed: that takes a second.
+        Models are read again when one of their files was changed: that takes a second.
         """
         from prebill import bundles
 
-        path = self.settings.policy_path
-        stamps = (*bundles.stamps(self.settings), *(bundles.stamp_of(path) if path else ()))
+        policy = self.load_policy()
+        stamps = (*bundles.stamps(self.settings), policy.digest)
         known = self._judges.get(stamps)
         if known is None or known.failure or known.challenger_failure:
-            known = self._read_judges()
+            known = self._read_judges(policy)
             self._judges.clear()
             self._judges[stamps] = known
         return known
 
-    def _read_judges(self) -> Judges:
-        policy = self.load_policy()
+    def _read_judges(self, policy: "Policy") -> Judges:
         models, failure = load_models(self.settings)
         challenger, why_not = load_challenger(self.settings)
         return Judges(policy, models, failure, challenger, why_not)
 
     def load_policy(self) -> "Policy":
-        """Read the live policy; one that is as it was is not parsed again."""
-        return _parsed(policy_text(self.settings.policy_path))
+        """Read the policy in force."""
+        with self.store.read() as tx:
+            return self.policy_in_force(tx)
+
+    def policy_in_force(self, tx: "Tx") -> "Policy":
+        """Read the policy in force now; one that is as it was is not parsed again."""
+        from prebill.store.configurations import POLICY, in_force
+
+        found = in_force(tx, POLICY, datetime.now(UTC))
+        return _parsed(found.content if found else policy_text(self.settings.policy_path))
+
+    def policy_of(self, digest: str) -> "Policy | None":
+        """Find the policy of that digest, if its text was kept or is the one in force."""
+        from prebill.store.configurations import POLICY, text_of
+
+        with self.store.read() as tx:
+            content = text_of(tx, POLICY, digest)
+            present = self.policy_in_force(tx)
+        if content is not None:
+            return _parsed(content)
+        return present if present.digest == digest else None
 
     def close(self) -> None:
         """Close the database's connections."""
@@ -101,7 +121,7 @@ class Installation:
 
 
 def policy_text(path: Path | None) -> str:
-    """Read the live policy, or the default that comes with Prebill.
+    """Read the policy that was installed: a file, or the default that comes with Prebill.
 
     Raises
     ------
@@ -117,7 +137,7 @@ def policy_text(path: Path | None) -> str:
         raise InputError(message, path=str(path)) from error
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _parsed(text: str) -> "Policy":
     from prebill.core.policy.model import Policy
 

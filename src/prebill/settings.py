@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     #: model.toml and model_card.md of every model, from the repository.
     model_specs_dir: Path = Path()
     mlflow_tracking_uri: str = ""
-    #: The live policy text; None: the default policy that comes with Prebill.
+    #: The policy in force until a version in the database is activated; None: the default.
     policy_path: Path | None = None
     #: Where the files connector puts issued documents.
     delivery_dir: Path = Path()

@@ -23,6 +23,12 @@ NEEDED = {
     ("POST", "/v1/cases/{case_id:path}:take-over"): Role.REVIEWER,
     ("POST", "/v1/cases/{case_id:path}:let-go"): Role.REVIEWER,
     ("POST", "/v1/cases/{case_id:path}:{kind}"): Role.REVIEWER,
+    ("GET", "/v1/policies"): Role.VIEWER,
+    ("GET", "/v1/policies:history"): Role.VIEWER,
+    ("GET", "/v1/policies/{number}"): Role.VIEWER,
+    ("POST", "/v1/policies"): Role.REVIEWER,
+    ("PUT", "/v1/policies/{number}"): Role.REVIEWER,
+    ("POST", "/v1/policies/{number}:{step}"): Role.REVIEWER,  # each step: test_policies.py
 }
 #: Opened by the signature of a secret that is bound to a user; a token opens none of them.
 SIGNED = {("POST", "/v1/webhooks/{system}")}
@@ -31,6 +37,7 @@ CLOSED = {route: role for route, role in NEEDED.items() if role is not None}
 
 def concrete(template: str) -> str:
     path = template.replace("{run_id:path}", "run-none").replace("{case_id:path}", "case:none")
+    path = path.replace("{number}", "7").replace("{step}", "submit")
     return path.replace("{kind}", "release")
 
 

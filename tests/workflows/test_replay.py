@@ -117,11 +117,24 @@ def test_altered_rows_differ(opened: Installation, monkeypatch: pytest.MonkeyPat
     assert set() == parts()
 
 
-def test_another_policy_is_said_and_the_old_one_may_be_given(opened: Installation) -> None:
+def test_policy_of_the_decision_is_found_whatever_is_in_force_now(opened: Installation) -> None:
+    path = opened.settings.policy_path
+    assert path is not None
+    path.write_text(path.read_text().replace("name: lenient", "name: stricter"))
+    assert "stricter" == opened.load_policy().name
+    draft_id = drafts(opened)[0]
+    facts = replay(opened, draft_id, from_facts=True)
+    told = ["draft from facts", "features from facts", "decision from facts"]
+    assert dict.fromkeys([*STORED, *told], Outcome.SAME) == outcomes(facts)
+
+
+def test_policy_that_was_never_kept_is_said_and_may_be_given(opened: Installation) -> None:
     path = opened.settings.policy_path
     assert path is not None
     before = Policy.parse(path.read_text())
     path.write_text(path.read_text().replace("name: lenient", "name: stricter"))
+    with opened.store.transaction() as tx:  # as if decided by a program that kept no texts
+        tx.execute("DELETE FROM configuration_texts")
     draft_id = drafts(opened)[0]
     found = replay(opened, draft_id)
     assert outcomes(found)["policy"] is Outcome.LEFT_OUT
@@ -130,7 +143,7 @@ def test_another_policy_is_said_and_the_old_one_may_be_given(opened: Installatio
     given = replay(opened, draft_id, policy=before)
     assert dict.fromkeys(STORED, Outcome.SAME) == outcomes(given)
     facts = replay(opened, draft_id, policy=before, from_facts=True)
-    assert outcomes(facts)["facts"] is Outcome.LEFT_OUT  # the run's policy is no longer live
+    assert outcomes(facts)["facts"] is Outcome.LEFT_OUT  # the run's policy is not at hand
 
 
 def test_case_and_document_lead_to_their_draft(opened: Installation) -> None:

@@ -20,6 +20,7 @@ from prebill.api.refresh import refreshing
 from prebill.api.routes import ROUTERS
 from prebill.bootstrap import Installation
 from prebill.console.pages.account import problem_page
+from prebill.console.policy_routes import router as policy_router
 from prebill.console.render import STATIC, render
 from prebill.console.routes import router as console_router
 from prebill.console.sessions import PasswordChangeNeededError, sign_in_path
@@ -54,6 +55,7 @@ def create_app(installation: Installation) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(console_router)
+    app.include_router(policy_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for kind in (PrebillError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_problem)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from prebill.core.scoring.shadow import Answers
 
 MAX_INVOICES: Final = 200
-#: A changed policy or model is in force within this time.
+#: A changed model is in use within this time.
 JUDGES_SECONDS: Final = 30.0
 
 
@@ -86,7 +86,9 @@ class Hook:
             if len(known) == len(versions):
                 return [_answer(known[name]) for name in versions]
             inputs = self._gather(tx, invoices)
-        scored, shadow = self._judged(inputs, invoices, lines)
+            policy = self.opened.policy_in_force(tx)
+        judges = self._present_judges(policy)
+        scored, shadow = self._judged(judges, inputs, invoices, lines)
         batch = ScoredDrafts(
             _rows(scored, versions),
             invoices,
@@ -94,9 +96,8 @@ class Hook:
             features=_feature_rows(scored, versions),
             shadow=_shadow_rows(shadow, invoices, versions),
         )
-        policy = self._policy()
         with self.opened.store.transaction() as tx:
-            stored = store_scored(tx, batch, origin, policy, actor.user_id)
+            stored = store_scored(tx, batch, origin, judges.policy, actor.user_id)
         return [_answer(stored[name]) for name in versions]
 
     def _gather(self, tx: Tx, invoices: pl.DataFrame) -> "Past":
@@ -121,7 +122,7 @@ class Hook:
             return self._known[1]
 
     def _judged(
-        self, past: "Past", invoices: pl.DataFrame, lines: pl.DataFrame
+        self, judges: Judges, past: "Past", invoices: pl.DataFrame, lines: pl.DataFrame
     ) -> "tuple[Scored, Answers | None]":
         from prebill.core.scoring.detectors import DRAFT_DETECTORS
         from prebill.core.scoring.frames import Books, ScoringInputs
@@ -130,7 +131,6 @@ class Hook:
         from prebill.core.scoring.scorer import score_scene
         from prebill.workflows.decisions import cannot_judge
 
-        judges = self._present_judges()
         if judges.failure:
             drafts = invoices.select("currency", draft_id="invoice_id")
             why = f"models can't be used: {judges.failure}"
@@ -152,14 +152,14 @@ class Hook:
         scored = score_scene(scene, judges.models, judges.policy, DRAFT_DETECTORS)
         return scored, _in_shadow(scene, scored, judges, past.known.challenger_norms)
 
-    def _policy(self) -> "Policy":
-        return self._present_judges().policy
-
-    def _present_judges(self) -> Judges:
+    def _present_judges(self, policy: "Policy") -> Judges:
+        """The judges in use: another policy in force is met at once, a model within a while."""
         with self._lock:
-            if self._judges is None or monotonic() - self._judges[0] > JUDGES_SECONDS:
-                self._judges = (monotonic(), self.opened.load_judges())
-            return self._judges[1]
+            kept = self._judges
+            is_old = kept is None or monotonic() - kept[0] > JUDGES_SECONDS
+            if kept is None or is_old or kept[1].policy.digest != policy.digest:
+                self._judges = kept = (monotonic(), self.opened.load_judges())
+            return kept[1]
 
 
 @dataclass(frozen=True, slots=True)

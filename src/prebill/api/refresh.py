@@ -1,4 +1,4 @@
-"""What the hook needs beside it: profiles kept fresh, its rows moved to the lake, in a thread."""
+"""What the hook needs beside it, in a thread: profiles, its rows moved to the lake, policies."""
 
 import logging
 import threading
@@ -39,6 +39,7 @@ FIRST_SECONDS: Final = 2.0
 
 
 def _refresh(opened: Installation) -> None:
+    from prebill.workflows.configuration_life import upkeep
     from prebill.workflows.hook_rows import move_due
     from prebill.workflows.profiles import is_stale, prepare_profiles
 
@@ -51,3 +52,7 @@ def _refresh(opened: Installation) -> None:
         move_due(opened, datetime.now(UTC))
     except PrebillError:
         _log.exception("rows of the hook could not be moved to the lake; next try in a minute")
+    try:
+        upkeep(opened)
+    except PrebillError:
+        _log.exception("the policies could not be looked at; next try in a minute")

@@ -66,7 +66,7 @@ def of_installation(settings: "Settings") -> list[Note]:
         *_of_lake(settings),
         _of_folder("contracts", settings.contracts_dir, "set PREBILL_CONTRACTS_DIR"),
         *_of_models(settings),
-        _of_policy(settings),
+        *_of_policy(settings),
         _of_webhook(settings),
         *_of_engines(settings),
     ]
@@ -176,17 +176,35 @@ def _of_labels(settings: "Settings") -> list[Note]:
     return [Note("note", "labels", text)]
 
 
-def _of_policy(settings: "Settings") -> Note:
+def _of_policy(settings: "Settings") -> list[Note]:
+    """Which policy is in force and from where, and which waits for its time."""
     from prebill.bootstrap import policy_text
     from prebill.core.errors import PrebillError
     from prebill.core.policy.model import Policy
+    from prebill.store.configurations import POLICY, Status, in_force, with_status
+    from prebill.store.engine import Store
 
-    name = str(settings.policy_path or "the default")
+    live = waiting = None
     try:
-        policy = Policy.parse(policy_text(settings.policy_path))
+        with Store.open(settings.database_url) as store, store.read() as tx:
+            live = in_force(tx, POLICY, datetime.now(UTC))
+            waiting = with_status(tx, POLICY, Status.APPROVED)
+    except PrebillError:
+        pass  # the database has a line of its own
+    try:
+        installed = f"{settings.policy_path or 'the default'}"
+        policy = Policy.parse(live.content if live else policy_text(settings.policy_path))
     except PrebillError as error:
-        return Note("missing", "policy", str(error))
-    return Note("ok", "policy", f"{name}, {policy.digest[:12]}")
+        return [Note("missing", "policy", str(error))]
+    source = f"{live.title}, in force since {live.live_from_at}" if live else installed
+    notes = [Note("ok", "policy", f"{source}: {policy.name}, {policy.digest[:12]}")]
+    if live and settings.policy_path:
+        text = f"{settings.policy_path} is not read: {live.title} is in force"
+        notes.append(Note("note", "policy", text))
+    if waiting and (live is None or waiting.number != live.number):
+        when = f"from {waiting.live_from_at}" if waiting.live_from_at else "once it is activated"
+        notes.append(Note("note", "policy", f"{waiting.title} is approved, in force {when}"))
+    return notes
 
 
 def _of_webhook(settings: "Settings") -> Note:

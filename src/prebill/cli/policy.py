@@ -5,26 +5,44 @@ from typing import Annotated
 
 import typer
 
+from prebill.cli import policy_life
+from prebill.cli.acting import opened_installation
+
 policy_app = typer.Typer(help="Policies: what scores and findings lead to.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this area."""
+    policy_life.register(policy_app)
     app.add_typer(policy_app, name="policy")
 
 
 @policy_app.command("lint")
 def lint(
     file: Annotated[
-        Path | None, typer.Argument(help="A policy text; without one, the live policy.")
+        Path | None, typer.Argument(help="A policy text; without one, the policy in force.")
     ] = None,
 ) -> None:
     """Check a policy text: every key, limit and rule; print its name, hash and rules."""
-    from prebill.bootstrap import policy_text
     from prebill.core.policy.model import Policy
-    from prebill.settings import Settings
 
-    policy = Policy.parse(policy_text(file or Settings.load().policy_path))
+    policy = Policy.parse(_content(file))
     typer.echo(f"{policy.name} {policy.digest}")
     for rule in policy.rules:
         typer.echo(f"  {rule.action.name.lower():8} {rule.rule_id}")
+
+
+def _content(file: Path | None) -> str:
+    """The text of a file, or what is in force."""
+    from prebill.bootstrap import policy_text
+
+    if file is not None:
+        return policy_text(file)
+    from datetime import UTC, datetime
+
+    from prebill.store.configurations import POLICY
+    from prebill.workflows.configuration_kinds import KINDS
+    from prebill.workflows.configuration_life import wording_in_force
+
+    with opened_installation() as opened, opened.store.read() as tx:
+        return wording_in_force(opened, tx, KINDS[POLICY], datetime.now(UTC)).content

@@ -19,7 +19,7 @@ def replay(
         str | None, typer.Option(help="Version of the draft, or its beginning; else the last.")
     ] = None,
     policy: Annotated[
-        Path | None, typer.Option(help="The policy that decided, if another one is live now.")
+        Path | None, typer.Option(help="The policy that decided, if its text was never kept here.")
     ] = None,
     facts: Annotated[
         bool, typer.Option("--facts", help="Also compute its run's shard again: takes as long.")

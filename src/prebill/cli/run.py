@@ -171,7 +171,7 @@ def worker(
     from prebill.bootstrap import Installation
     from prebill.settings import Settings
     from prebill.telemetry import configure
-    from prebill.workflows import deliver, promotion, runtime, staging
+    from prebill.workflows import configuration_life, deliver, promotion, runtime, staging
     from prebill.workflows.upkeep import sweep_orphans
 
     configure()
@@ -184,6 +184,7 @@ def worker(
     office = promotion.Office(opened.settings, opened.store, "system")
     working.also(lambda: promotion.follow(office), 60.0)
     working.also(lambda: sweep_orphans(opened, datetime.now(UTC)), 3600.0)
+    working.also(lambda: configuration_life.upkeep(opened), 10.0)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -27,6 +27,7 @@ from prebill.store.columns import (
     serial,
     text,
 )
+from prebill.store.configuration_tables import define_configurations
 from prebill.store.model_tables import define_model_changes
 from prebill.store.reference import REFERENCE, define_reference_tables
 
@@ -45,6 +46,7 @@ metadata = sa.MetaData(
 REFERENCE_TABLES: Final = define_reference_tables(metadata)
 model_changes: Final = define_model_changes(metadata)
 claims, viewers = define_claims(metadata)
+configuration_texts, configurations = define_configurations(metadata)
 
 # ── Who may act ──────────────────────────────────────────────────────────────────────────────
 

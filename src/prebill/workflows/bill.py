@@ -184,9 +184,11 @@ def _common(opened: Installation, run: Run, watch: Stopwatch) -> Common:
     judges = opened.load_judges()
     with opened.store.read() as tx:
         members = members_of(tx, run.run_id)
-    if judges.policy.digest != run.policy_hash or judges.models.versions != run.model_versions:
+    policy = opened.policy_of(run.policy_hash)
+    if policy is None or judges.models.versions != run.model_versions:
         message = f"policy or models changed since {run.run_id} started: run the period again"
         raise ConflictError(message, run_id=run.run_id)
+    judges = replace(judges, policy=policy)
     facts = company_facts(opened, run, members)
     watch.lap("gather")
     norms = None

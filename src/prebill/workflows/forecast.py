@@ -7,10 +7,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from prebill.bootstrap import Installation, policy_text
+from prebill.bootstrap import Installation
 from prebill.core.calendar import Period
 from prebill.core.forecasts import cash, usage, workload
-from prebill.core.policy.model import Policy
 from prebill.core.schemas import Frame
 from prebill.core.schemas.inbound import CREDIT_NOTES, INVOICES, PAYMENTS
 from prebill.core.scoring.features.payment import EDGES, features, profile, receivables
@@ -150,7 +149,7 @@ def workload_of(opened: Installation, *, before_at: datetime) -> workload.Worklo
     with opened.store.read() as tx:
         past = cycles(tx, before_at=before_at)
         verdicts = verdict_times(tx, before_at=before_at)
-    policy = Policy.parse(policy_text(opened.settings.policy_path))
+    policy = opened.load_policy()
     return workload.next_cycle(past, verdicts, stated_minutes=policy.review_minutes, seed=SEED)
 
 

@@ -15,6 +15,7 @@ from prebill.store.drafts import one_changed
 from prebill.store.engine import Tx
 from prebill.store.lake_index import batch_rows, named_batches
 from prebill.store.runs import Run, load_run, models_used, run_id_of, save_run, unfinished_run
+from prebill.workflows import configuration_life
 from prebill.workflows.gather import usage_bounds
 
 #: Tables of facts that a run reads. Their files are compared with what was written (SHA-256, about
@@ -70,6 +71,7 @@ def open_run(
         with opened.lake.reading():
             customers |= _users(opened, batches["usage_events"], period)
     members = _shards(sorted(customers), shard_customers)
+    configuration_life.upkeep(opened)  # its policy stays findable, whatever is in force later
     judges = opened.load_judges()
     _require_models(opened, judges)
     run = Run(

@@ -81,8 +81,8 @@ def replay(
 ) -> Replay:
     """Derive the decision on a draft (id of draft, case or document) again.
 
-    ``policy``: which decided then, if it is no longer the live one. ``from_facts``: the run's
-    shard is computed again too.
+    The policy is found by the hash that the decision names; ``policy`` is for one whose text was
+    never kept. ``from_facts``: the run's shard is computed again too.
 
     Raises
     ------
@@ -94,7 +94,8 @@ def replay(
     judges = opened.load_judges()
     features = _feature_row(opened, stored)
     checks = [_draft(stored), _features(stored, features), _models(stored, judges)]
-    checks += _by_policy(stored, features, judges, policy or judges.policy)
+    known = policy or opened.policy_of(stored.decision["policy_hash"].item()) or judges.policy
+    checks += _by_policy(stored, features, judges, known)
     if from_facts:
         checks += _facts(opened, stored, features)
     return Replay(
@@ -192,8 +193,8 @@ def _by_policy(
     decision = stored.decision.row(0, named=True)
     if policy.digest != decision["policy_hash"]:
         text = (
-            f"the policy that decided ({decision['policy_hash'][:12]}) is not the given one "
-            f"({policy.digest[:12]}): name its file with --policy"
+            f"the policy that decided ({decision['policy_hash'][:12]}) was not kept, and is not "
+            f"{policy.digest[:12]}: name its file with --policy"
         )
         yield Check("policy", Outcome.LEFT_OUT, text)
         return

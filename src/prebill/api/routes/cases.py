@@ -5,15 +5,16 @@ from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from prebill.api.auth import Decider, Reader
 from prebill.api.context import Served
 from prebill.api.cursor import decode_cursor, encode_cursor
 from prebill.api.decide import MAX_NOTE, Decision, Kind, decide
+from prebill.api.etags import IfMatch, etag, version_of
 from prebill.api.idempotency import DoneOnce
-from prebill.api.problems import PreconditionFailedError, PreconditionRequiredError
+from prebill.api.problems import PreconditionFailedError
 from prebill.api.proposals import proposal_of
 from prebill.core.errors import ConflictError, InputError
 from prebill.store.console import FREE, MAX_LIMIT, CaseFilter, Cursor, find_case, list_cases
@@ -112,11 +113,6 @@ def detail_of(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def etag_of(row: dict[str, Any]) -> str:
-    """The entity tag of a case: its lock version."""
-    return f'"{row["lock_version"]}"'
-
-
 def owner_filter(owner: str, actor: Actor) -> str:
     """Read ``me`` and ``nobody``.
 
@@ -166,7 +162,7 @@ def get_case(case_id: str, served: Served, _: Reader, response: Response) -> Cas
     """Return one case; its ETag is what a decision names in If-Match."""
     with served.store.read() as tx:
         row = find_case(tx, case_id)
-    response.headers["ETag"] = etag_of(row)
+    response.headers["ETag"] = etag(row["lock_version"])
     proposal = proposal_of(row, served.installation.load_policy().collecting)
     return CaseDetail(**detail_of(row), proposal=Proposal(**proposal) if proposal else None)
 
@@ -222,10 +218,10 @@ def post_decision(
     served: Served,
     actor: Decider,
     once: DoneOnce,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: IfMatch = None,
 ) -> Response:
     """Release, correct or reject a case that is still as If-Match saw it."""
-    version = _version_of(if_match)
+    version = version_of(if_match, "case")
 
     def work() -> tuple[int, dict[str, object]]:
         decision = Decision(kind, case_id, version, body.reason, body.note, body.correction)
@@ -235,20 +231,10 @@ def post_decision(
             with served.store.read() as tx:
                 present = find_case(tx, case_id)
             if present["lock_version"] != version:
-                raise PreconditionFailedError(str(error), etag=etag_of(present)) from None
+                raise PreconditionFailedError(
+                    str(error), etag=etag(present["lock_version"])
+                ) from None
             raise
         return 200, asdict(done)
 
     return once.answer(work)
-
-
-def _version_of(if_match: str | None) -> int:
-    """Read the lock version from If-Match."""
-    if if_match is None:
-        message = "send If-Match with the ETag of the case that you saw: GET the case first"
-        raise PreconditionRequiredError(message)
-    version = if_match.strip().strip('"')
-    if not version.isdecimal():
-        message = f"If-Match {if_match!r} is no ETag of a case"
-        raise PreconditionFailedError(message)
-    return int(version)

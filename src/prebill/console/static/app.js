@@ -52,6 +52,22 @@ if (here) {
   setInterval(() => document.visibilityState === "visible" && stay(), 45_000);
 }
 
+// While a text is written, what is wrong with it is said below it.
+const checked = document.querySelector("textarea[data-check]");
+
+async function check() {
+  const answer = await fetch(checked.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(checked.form)) });
+  if (answer.ok) checked.form.querySelector(".checked").textContent = await answer.text();
+}
+
+if (checked) {
+  let waiting;
+  checked.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(check, 400);
+  });
+}
+
 // A form is sent once: a second press while the first is under way does nothing.
 document.addEventListener("submit", (event) => {
   const form = event.target;
