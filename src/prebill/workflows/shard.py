@@ -20,6 +20,7 @@ from prebill.core.billing.invoicing import Billed, bill, unbilled_terms, windows
 from prebill.core.billing.metering import Metered, dedupe, meter_usage, usage_days
 from prebill.core.calendar import Period, date_in_zone
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, GAPS, SKIPS, USAGE_DAYS
+from prebill.core.scoring.announced import terms_of
 from prebill.core.scoring.detectors import DETECTORS, Detector, Scene
 from prebill.core.scoring.frames import Agreements, Books, ScoringInputs
 from prebill.core.scoring.norms import Norms
@@ -184,6 +185,7 @@ def _judged(
             contracts=inputs.billing.contracts,
             subscriptions=inputs.billing.subscriptions,
         ),
+        terms=terms_of(inputs.billing.subscriptions, inputs.billing.phases, inputs.contract_terms),
     )
     try:
         scene = scene_of(questions, inputs.norms)
