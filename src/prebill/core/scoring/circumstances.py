@@ -33,6 +33,7 @@ CIRCUMSTANCES: Final = Frame(
         null(boolean("has_contract_change", "its contract changed since the last; null: no terms")),
         null(boolean("has_country", "the customer's country is known; null: no such customer")),
         null(boolean("has_tax_id", "the customer's tax id is known; null: no such customer")),
+        null(text("snoozed_rules", "rules that are snoozed for it, comma separated; null: none")),
     ),
 )
 
@@ -66,6 +67,9 @@ def circumstances(scene: Scene) -> pl.DataFrame:
     plan = drafts.lazy().join(customers, on="customer_id", how="left", maintain_order="left")
     for part in (_of_lines(scene), _of_plans(scene), _changes(scene)):
         plan = plan.join(part, on="invoice_id", how="left", maintain_order="left")
+    snoozed = scene.inputs.snoozes.lazy().group_by("customer_id")
+    snoozed_now = snoozed.agg(snoozed_rules=_listed("rule_id"))
+    plan = plan.join(snoozed_now, on="customer_id", how="left", maintain_order="left")
     known = plan.with_columns(
         ordinary_minor=pl.when(pl.col("total_center").is_not_null()).then(ordinary_minor(agreed)),
         tenure_days=(pl.col("issued_on") - since).dt.total_days().clip(0),

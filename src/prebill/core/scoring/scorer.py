@@ -128,7 +128,9 @@ def score_scene(
     plan = scene.drafts.lazy().select(*_OF_DRAFT, confidence=confidence(pl.col("known")))
     for part in (chances.frame, payment.figures, circumstances(scene)):
         plan = plan.join(part.lazy(), on="invoice_id", how="left", maintain_order="left")
-    scores = with_money(collected(plan), findings, policy)
+    known = collected(plan)
+    known = known.with_columns(review_minutes=policy.minutes(known))
+    scores = with_money(known, findings, policy)
     findings = pl.concat([findings, _reasons(scores, scene, policy, is_learnt=is_learnt)])
     versions = {**models.versions, **payment.versions, **chances.versions}
     decisions = _decisions(scores, findings, policy, versions)
