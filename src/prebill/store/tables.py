@@ -28,6 +28,7 @@ from prebill.store.columns import (
     text,
 )
 from prebill.store.model_tables import define_model_changes
+from prebill.store.policy_tables import define_snoozes_and_incidents
 from prebill.store.reference import REFERENCE, define_reference_tables
 
 __all__ = ["REFERENCE", "REFERENCE_TABLES", "metadata", "schema_of", "table_of"]
@@ -45,6 +46,7 @@ metadata = sa.MetaData(
 REFERENCE_TABLES: Final = define_reference_tables(metadata)
 model_changes: Final = define_model_changes(metadata)
 claims, viewers = define_claims(metadata)
+snoozes, incidents = define_snoozes_and_incidents(metadata)
 
 # ── Who may act ──────────────────────────────────────────────────────────────────────────────
 
