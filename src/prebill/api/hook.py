@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,7 @@ from prebill.store.profiles import (
     prepared_of,
     read_profiles,
 )
+from prebill.store.snoozes import snoozed_now
 from prebill.store.users import Actor
 from prebill.workflows.gate_cases import HOOK, Origin, ScoredDrafts, channels_of, store_scored
 
@@ -107,7 +109,8 @@ class Hook:
             raise ConflictError(message)
         known = self._company(tx, profiles[MARK]["payload"])
         payloads = [profiles[name]["payload"] for name in names if name in profiles]
-        return Past(payloads, customers_named(tx, names), known)
+        snoozed = snoozed_now(tx, names, datetime.now(UTC))
+        return Past(payloads, customers_named(tx, names), known, snoozed)
 
     def _company(self, tx: Tx, mark: str) -> "Known":
         with self._lock:
@@ -143,6 +146,7 @@ class Hook:
             customers=past.customers,
             remembered=prepared.remembered,
             owed=prepared.owed,
+            snoozes=past.snoozes,
         )
         scene = scene_prepared(inputs, prepared, norms, everybody)
         if scene is None:
@@ -169,6 +173,7 @@ class Past:
     payloads: list[str]
     customers: pl.DataFrame
     known: "Known"
+    snoozes: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True)

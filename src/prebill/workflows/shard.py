@@ -5,7 +5,7 @@ No clock, no database: the same inputs give the same result, on any worker, as o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import polars as pl
@@ -22,7 +22,7 @@ from prebill.core.calendar import Period, date_in_zone
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, GAPS, SKIPS, USAGE_DAYS
 from prebill.core.scoring.announced import terms_of
 from prebill.core.scoring.detectors import DETECTORS, Detector, Scene
-from prebill.core.scoring.frames import Agreements, Books, ScoringInputs
+from prebill.core.scoring.frames import SNOOZES, Agreements, Books, ScoringInputs
 from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.scene import scene_of
 from prebill.core.scoring.scorer import Scored, score_scene
@@ -65,6 +65,8 @@ class ShardInputs:
     corrections: Corrections
     #: The same for the challenger; None: nothing is scored in shadow.
     challenger_norms: Norms | None = None
+    #: ``customer_id, rule_id`` of rules that are snoozed.
+    snoozes: pl.DataFrame = field(default_factory=SNOOZES.clone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ def _judged(
             contracts=inputs.billing.contracts,
             subscriptions=inputs.billing.subscriptions,
         ),
+        snoozes=inputs.snoozes,
         terms=terms_of(inputs.billing.subscriptions, inputs.billing.phases, inputs.contract_terms),
     )
     try:

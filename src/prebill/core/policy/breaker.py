@@ -32,6 +32,10 @@ class Breaker:
     stopped_share: float
     least_drafts: int
 
+    def is_over(self, stopped: int, drafts: int) -> bool:
+        """Whether so many of so many drafts are more than expected."""
+        return drafts >= self.least_drafts and stopped > self.stopped_share * drafts
+
 
 @dataclass(frozen=True, slots=True)
 class Incident:
@@ -76,11 +80,11 @@ def tripped(decisions: pl.DataFrame, breaker: Breaker | None) -> Incident | None
     breaker : Breaker or None
         The policy's.
     """
-    if breaker is None or decisions.height < breaker.least_drafts:
+    if breaker is None:
         return None
     marked = decisions.with_columns(is_stopped=pl.col("proposed_action") != "release")
     stopped = int(marked["is_stopped"].sum())
-    if stopped <= breaker.stopped_share * decisions.height:
+    if not breaker.is_over(stopped, decisions.height):
         return None
     best = _causes(marked).filter(pl.col("stopped_with") >= LEAST_SHARE * stopped).head(1)
     kind, cause, with_it, others = (None, None, 0, 0) if best.is_empty() else best.row(0)
