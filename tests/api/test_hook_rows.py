@@ -65,7 +65,7 @@ def test_each_version_is_learnt_from_as_it_was_judged(served: Served, opened: In
     assert 200 == decide(served, case_id, "reject", WRONG).status_code
     second = sent(served, right)
     assert read_labelled(opened, TODAY).is_empty()
-    assert 2 == hook_rows.move_all(opened)
+    assert 4 == hook_rows.move_all(opened)
     (learnt,) = read_labelled(opened, TODAY).to_dicts()
     assert (True, "INV-202611-00007") == (learnt["is_error"], learnt["invoice_id"])
     stored = in_lake(opened, "feature_rows")
@@ -95,7 +95,7 @@ def test_rows_wait_for_company_but_not_for_long(served: Served, opened: Installa
     send(served, invoice(7, 12), invoice(8, 12))
     soon = datetime.now(UTC) + timedelta(minutes=1)
     assert 0 == hook_rows.move_due(opened, soon)
-    assert 2 == hook_rows.move_due(opened, soon + hook_rows.PATIENCE)
+    assert 4 == hook_rows.move_due(opened, soon + hook_rows.PATIENCE)
     assert 0 == hook_rows.move_due(opened, soon + hook_rows.PATIENCE)
 
 
@@ -113,7 +113,7 @@ def test_batch_that_no_transaction_named_is_not_read_twice(
             hook_rows.move_all(opened)
     assert in_lake(opened, "feature_rows").is_empty()
     sent(served, invoice(8, 12))
-    assert 2 == hook_rows.move_all(opened)
+    assert 4 == hook_rows.move_all(opened)
     assert 2 == in_lake(opened, "feature_rows").height
 
 

@@ -89,14 +89,15 @@ class Hook:
                 return [_answer(known[name]) for name in versions]
             inputs = self._gather(tx, invoices)
         scored, shadow = self._judged(inputs, invoices, lines)
+        policy = self._policy()
         batch = ScoredDrafts(
             _rows(scored, versions),
             invoices,
             lines,
             features=_feature_rows(scored, versions),
             shadow=_shadow_rows(shadow, invoices, versions),
+            given=_given_rows(scored, invoices, versions, policy),
         )
-        policy = self._policy()
         with self.opened.store.transaction() as tx:
             stored = store_scored(tx, batch, origin, policy, actor.user_id)
         return [_answer(stored[name]) for name in versions]
@@ -289,6 +290,26 @@ def _shadow_rows(
         version=pl.col("invoice_id").replace_strict(versions, return_dtype=pl.String()),
     )
     return list(shadow_rows(shadow, drafts, GATE_RUN).iter_rows(named=True))
+
+
+def _given_rows(
+    scored: "Scored", invoices: pl.DataFrame, versions: dict[str, str], policy: "Policy"
+) -> list[Row]:
+    """The decision with what the policy was given: the lake keeps both in one row."""
+    from prebill.core.policy.given import stamped
+    from prebill.workflows.decisions import given
+
+    drafts = invoices.select(
+        "invoice_id",
+        "customer_id",
+        "total_minor",
+        entity_id="legal_entity",
+        draft_version=pl.col("invoice_id").replace_strict(versions, return_dtype=pl.String()),
+    )
+    kept = stamped(given(scored, drafts, scored.findings, policy), GATE_RUN, datetime.now(UTC))
+    rows = scored.decisions.join(kept, on="invoice_id", how="left", maintain_order="left")
+    days = rows.select(pl.selectors.temporal().dt.to_string("iso:strict"))
+    return list(rows.with_columns(days).iter_rows(named=True))
 
 
 def _answer(row: Row) -> dict[str, Any]:

@@ -129,7 +129,7 @@ hook_rows = sa.Table(
     text("table_name"),
     text("row_json"),
     instant("entered_at"),
-    one_of("table_name", "feature_rows", "shadow_scores"),
+    one_of("table_name", "feature_rows", "shadow_scores", "decisions"),
 )
 #: A batch of a lake table counts only when it is named here.
 lake_batches = sa.Table(

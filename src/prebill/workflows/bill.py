@@ -18,6 +18,7 @@ from prebill import audit
 from prebill.bootstrap import Installation, Judges
 from prebill.core.calendar import date_in_zone
 from prebill.core.errors import ConflictError, NotFoundError
+from prebill.core.policy.given import stamped
 from prebill.core.scoring.frames import ScoringInputs
 from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.scorer import learn
@@ -236,7 +237,9 @@ def _digest(result: ShardResult) -> str:
 def _write_lake(
     opened: Installation, run_id: str, shard: int, result: ShardResult
 ) -> list[LakeBatch]:
-    frames = (result.lines, result.feature_rows, result.decisions)
+    given = stamped(result.given, run_id, datetime.now(UTC))
+    decisions = result.decisions.join(given, on="invoice_id", how="left", maintain_order="left")
+    frames = (result.lines, result.feature_rows, decisions)
     return [
         opened.lake.append(table, frame, f"{run_id}#{shard}")
         for table, frame in zip(LAKE_TABLES, frames, strict=True)

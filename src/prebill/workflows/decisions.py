@@ -12,6 +12,8 @@ from prebill.core.billing.finality import LATE_USAGE
 from prebill.core.billing.findings import DETECTOR as BILLING
 from prebill.core.policy.action import LEVELS, NAMES, in_effect
 from prebill.core.policy.failures import DOWN, LATE
+from prebill.core.policy.given import given_rows
+from prebill.core.policy.rules.base import UNDECIDED
 from prebill.core.schemas.internal import DECISIONS, FINDINGS, GAPS
 from prebill.core.scoring.combine import reasons_json
 from prebill.core.scoring.scorer import Scored
@@ -187,6 +189,35 @@ def _when_down(policy: "Policy") -> dict[str, pl.Expr]:
         "action": effect.replace_strict(NAMES, return_dtype=pl.String()),
         "proposed_action": pl.lit(NAMES[level]),
     }
+
+
+def given(
+    scored: Scored, drafts: pl.DataFrame, findings: pl.DataFrame, policy: "Policy"
+) -> pl.DataFrame:
+    """What is kept to decide again by another policy; see ``given_rows``.
+
+    Parameters
+    ----------
+    scored : Scored
+        What the judges said.
+    drafts : pl.DataFrame
+        ``invoice_id, draft_version, customer_id, entity_id, total_minor``.
+    findings : pl.DataFrame
+        ``FINDINGS`` of judges, policy, billing and readiness.
+    policy : Policy
+        Which decided.
+    """
+    detector, code = pl.col("detector"), pl.col("code")
+    facts = {
+        "is_unjudged": detector == FAILED,
+        "is_usage_late": (detector == BILLING) & (code == LATE_USAGE),
+        "is_blocked": detector == READINESS,
+    }
+    told = findings.group_by("invoice_id").agg(fact.any().alias(n) for n, fact in facts.items())
+    own = [one.rule.rule_id for one in policy.variants if one.rule.explain]
+    is_own = detector.is_in(own) | (code == UNDECIDED)
+    asked = findings.filter(~pl.any_horizontal(*facts.values()) & ~is_own)
+    return given_rows(drafts, scored.scores, asked, told)
 
 
 def cannot_judge(drafts: pl.DataFrame, policy: "Policy", reason: str) -> Scored:

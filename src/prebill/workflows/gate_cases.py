@@ -53,8 +53,9 @@ class Origin:
 class ScoredDrafts:
     """Rows of the decision log with the invoices and lines that were judged.
 
-    ``features`` (``invoice_id, draft_version`` and the feature row) and ``shadow``
-    (``SHADOW_SCORES``) wait in the database until they are moved to the lake.
+    ``features`` (``invoice_id, draft_version`` and the feature row), ``shadow`` (``SHADOW_SCORES``)
+    and ``given`` (the decisions with what the policy was given, instants as text) wait in the
+    database until they are moved to the lake.
     """
 
     decisions: list[Row]
@@ -62,6 +63,7 @@ class ScoredDrafts:
     lines: pl.DataFrame
     features: Sequence[Row] = ()
     shadow: Sequence[Row] = ()
+    given: Sequence[Row] = ()
 
 
 def channels_of(settings: Settings, system: str) -> tuple[str, ...]:
@@ -224,6 +226,7 @@ def _store(tx: Tx, placed: list[_Placed], scored: ScoredDrafts, origin: Origin, 
     _note_changes(tx, changes, actor)
     ids = {one.decision["draft_id"] for one in placed}
     keep(tx, "feature_rows", [row for row in scored.features if row["invoice_id"] in ids])
+    keep(tx, "decisions", [row for row in scored.given if row["invoice_id"] in ids])
     keep(tx, "shadow_scores", [row for row in scored.shadow if row["draft_id"] in ids])
     for one in placed:  # a request is small
         row = one.decision

@@ -31,6 +31,7 @@ from prebill.workflows.corrections import Corrections, with_one_off_lines, with_
 from prebill.workflows.decisions import (
     asked_again,
     cannot_judge,
+    given,
     late_and_blocked,
     readiness,
     with_billing_findings,
@@ -87,6 +88,8 @@ class ShardResult:
     #: Whether the grace of an entity has passed: what is missing now will not come by itself.
     is_grace_over: bool
     counts: dict[str, int]
+    #: What the policy was given (``given_rows``), to decide again by another one.
+    given: pl.DataFrame
     #: What a challenger would have said; None: there is none, or it could not judge.
     shadow: Answers | None = None
 
@@ -131,6 +134,15 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
     decided = with_billing_findings(scored.decisions, asked, billed.findings, judges.policy)
     decisions = late_and_blocked(decided, late, blockers, judges.policy)
     skips = pl.concat([billed.skips, unbilled_terms(expected, billed)])
+    findings = pl.concat([scored.findings, findings])
+    kept = billed.drafts.select(
+        "customer_id",
+        "entity_id",
+        "total_minor",
+        invoice_id="draft_id",
+        draft_version="version",
+    )
+    kept = given(scored, kept, findings, judges.policy)
     lap("post")
     return ShardResult(
         drafts=billed.drafts.sort("draft_id"),
@@ -138,7 +150,7 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
         skips=skips.unique(SKIPS.key, keep="first").sort(SKIPS.key),
         quantities=metered.quantities,
         decisions=decisions.sort("invoice_id"),
-        findings=pl.concat([scored.findings, findings]).sort("invoice_id", "detector", "code"),
+        findings=findings.sort("invoice_id", "detector", "code"),
         feature_rows=scored.feature_rows.sort("invoice_id"),
         gaps=scored.gaps.sort(GAPS.key),
         postings=posted,
@@ -153,6 +165,7 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
             "waiting_for_usage": waiting.height,
             "shadow_scores": 0 if shadow is None else shadow.challenger.height,
         },
+        given=kept.sort("invoice_id"),
         shadow=shadow,
     )
 

@@ -144,19 +144,29 @@ def with_money(drafts: pl.DataFrame, findings: pl.DataFrame, terms: Terms) -> pl
         .then(pl.lit("under"))
         .otherwise(pl.lit("unclear"))
     )
-    saved = expected_loss_minor(over, _ppm(pl.col("p_error") * terms.cost_over)) + (
-        expected_loss_minor(under, _ppm(pl.col("p_error") * terms.cost_under))
-    )
-    unpaid = expected_loss_minor(pl.col("total_minor").clip(0), _ppm(pl.col("p_never")))
     plan = joined.with_columns(
-        direction=direction, saved_minor=saved.fill_null(0), unpaid_minor=unpaid.fill_null(0)
+        money_of(terms, "saved_minor", "expected_loss_minor"), direction=direction
     ).with_columns(
-        expected_loss_minor=pl.col("saved_minor") + pl.col("unpaid_minor"),
         # Divided by a column: polars divides many rows by a number as it multiplies by its inverse,
         # but one row not, and the last bit would differ.
         priority=pl.col("saved_minor") / (_FACTOR * pl.col("review_minutes")),
     )
     return collected(plan)
+
+
+def money_of(terms: Terms, saved: str, loss: str) -> list[pl.Expr]:
+    """Expected loss by errors alone (column ``saved``) and with what is never paid (``loss``).
+
+    From ``over_minor, under_minor`` (null: nothing was found), ``p_error``, ``p_never`` and
+    ``total_minor``.
+    """
+    over, under = pl.col("over_minor").fill_null(0), pl.col("under_minor").fill_null(0)
+    by_error = expected_loss_minor(over, _ppm(pl.col("p_error") * terms.cost_over)) + (
+        expected_loss_minor(under, _ppm(pl.col("p_error") * terms.cost_under))
+    )
+    unpaid = expected_loss_minor(pl.col("total_minor").clip(0), _ppm(pl.col("p_never")))
+    stopped = by_error.fill_null(0)
+    return [stopped.alias(saved), (stopped + unpaid.fill_null(0)).alias(loss)]
 
 
 def confidence(known: pl.Expr) -> pl.Expr:

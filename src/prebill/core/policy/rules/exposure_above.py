@@ -16,7 +16,7 @@ from prebill.core.policy.rules.base import Evaluate, Explain, RuleKind
 from prebill.core.policy.shapes import LIMITS, numbers
 from prebill.core.schemas.internal import FINDINGS
 from prebill.core.scoring.detectors.base import EXACT, findings_of
-from prebill.core.scoring.exposure import Receivables, exposures
+from prebill.core.scoring.exposure import LEAST_P_LATE, LEAST_P_NEVER, Receivables, exposures
 from prebill.core.scoring.models.payment_distribution import LATEST_DAYS
 from prebill.core.scoring.words import money_text, percent_text
 
@@ -25,8 +25,8 @@ CODE: Final = "exposure_above_limit"
 
 def build(settings: Mapping[str, object], rule_id: str) -> Evaluate:
     """Hit the drafts that :func:`explain` of the same rule names."""
-    number(settings, "p_late", rule_id, low=0.5, high=1.0)
-    number(settings, "p_never", rule_id, low=0.01, high=1.0)
+    number(settings, "p_late", rule_id, low=LEAST_P_LATE, high=1.0)
+    number(settings, "p_never", rule_id, low=LEAST_P_NEVER, high=1.0)
     money_limits(settings, "limits", rule_id)
 
     def hits(scores: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
@@ -42,8 +42,8 @@ def explain(settings: Mapping[str, object], rule_id: str) -> Explain:
     ``limits``: currency → major units of it, and ``default`` for every other currency. The
     exposure is what is open and this draft; where nothing is known of what is open, the draft.
     """
-    late = number(settings, "p_late", rule_id, low=0.5, high=1.0)
-    never = number(settings, "p_never", rule_id, low=0.01, high=1.0)
+    late = number(settings, "p_late", rule_id, low=LEAST_P_LATE, high=1.0)
+    never = number(settings, "p_never", rule_id, low=LEAST_P_NEVER, high=1.0)
     limit = limit_minor(money_limits(settings, "limits", rule_id))
 
     def named(scores: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
