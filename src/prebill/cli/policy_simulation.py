@@ -83,8 +83,8 @@ def diff(
 
     with opened_installation() as opened:
         acting_user(opened, None)
-        texts = [_text(opened, name).splitlines() for name in (before, after)]
-        lines = list(unified_diff(*texts, before, after, lineterm=""))
+        one, two = (_text(opened, name).splitlines() for name in (before, after))
+        lines = list(unified_diff(one, two, before, after, lineterm=""))
         for line in lines or ["the texts are the same"]:
             typer.echo(line)
         typer.echo("")
@@ -181,8 +181,8 @@ def _effect(
     from prebill.core.policy.model import Policy
     from prebill.workflows.policy_simulation import effect_of
 
-    policies = [Policy.parse(_text(opened, name)) for name in (before, after)]
-    return effect_of(opened, *policies, question)
+    first, second = (Policy.parse(_text(opened, name)) for name in (before, after))
+    return effect_of(opened, first, second, question)
 
 
 # ── What is shown ────────────────────────────────────────────────────────────────────────────

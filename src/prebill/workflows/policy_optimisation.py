@@ -129,12 +129,10 @@ def _without(content: str, moving: list[Dial]) -> Policy:
 
 def _split(rows: pl.DataFrame) -> date | None:
     """The first day of the part that validates; None: there is one day only."""
-    days = rows["day"].sort()
-    split = days[int(len(days) * CHOOSING)]
-    if split == days[0]:
-        later = days.filter(days > split)
-        return None if later.is_empty() else later[0]
-    return split
+    days: list[date] = rows["day"].unique().sort().to_list()
+    counted = rows["day"].sort()
+    split: date = counted[int(rows.height * CHOOSING)]
+    return next((day for day in days[1:] if day >= split), None)
 
 
 def _before(rows: pl.DataFrame, day: date) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":

@@ -27,6 +27,8 @@ _ROUNDS: Final = 6
 _HALVINGS: Final = 30
 #: Figures of a proposed limit: more than these nobody would write.
 _FIGURES: Final = 4
+#: Places at which the rest of the hours may end: rows of one value go together.
+_TRIED: Final = 20
 #: At it nothing pays.
 _DEAREST: Final = 1e15
 
@@ -114,11 +116,16 @@ class Problem:
             is_fixed=self.is_fixed[wanted],
         )
 
-    def at(self, limits: Mapping[str, float], hour_worth: float = 0.0) -> Point:
-        """What limits lead to on these rows."""
+    def stopped(self, limits: Mapping[str, float]) -> _FLAGS:
+        """Which rows limits lead to a case for."""
         stopped = self.is_fixed.copy()
         for dial, measure in zip(self.dials, self.measures, strict=True):
             stopped |= measure >= limits[dial.rule_id]
+        return stopped
+
+    def at(self, limits: Mapping[str, float], hour_worth: float = 0.0) -> Point:
+        """What limits lead to on these rows."""
+        stopped = self.stopped(limits)
         hours, saved = self.hours[stopped].sum(), self.worth[stopped].sum()
         return Point(dict(limits), float(hours), float(saved), hour_worth)
 
@@ -211,6 +218,23 @@ def within(problem: Problem, hours: float, least_price: float = 0.0) -> Point:
         high = price
         if tried.saved >= best.saved:
             best = tried
+    return _filled(problem, best, hours)
+
+
+def _filled(problem: Problem, point: Point, hours: float) -> Point:
+    """Spend what one price for all leaves over: lower the one limit that gains most by it."""
+    stopped = problem.stopped(point.limits)
+    best = point
+    for dial, measure in zip(problem.dials, problem.measures, strict=True):
+        order = np.argsort(-np.where(np.isnan(measure) | stopped, -np.inf, measure))
+        order = order[: np.count_nonzero(~np.isnan(measure) & ~stopped)]
+        values, spent = measure[order], np.cumsum(problem.hours[order])
+        for value in values[spent <= hours - point.hours][::-1][:_TRIED]:
+            limit = min(_written(dial, float(value)), point.limits[dial.rule_id])
+            tried = problem.at({**point.limits, dial.rule_id: limit}, point.hour_worth)
+            if tried.hours <= hours:
+                best = max(best, tried, key=lambda one: one.saved)
+                break
     return best
 
 
@@ -236,8 +260,9 @@ def rewritten(content: str, limits: Mapping[str, float], name: str) -> str:
     return content
 
 
-def _value(mapping: yaml.Node, key: str) -> yaml.Node:
-    for name, value in mapping.value:
+def _value(mapping: yaml.Node | None, key: str) -> yaml.Node:
+    pairs: list[tuple[yaml.Node, yaml.Node]] = [] if mapping is None else mapping.value
+    for name, value in pairs:
         if name.value == key:
             return value
     message = f"the policy text has no {key}"

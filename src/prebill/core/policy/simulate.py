@@ -155,7 +155,8 @@ def _size() -> pl.Expr:
     )
     major = pl.col("total_minor").abs() / pl.lit(10).pow(exponent)
     names = [f"{low}-{high}" for low, high in zip((0, *SIZES), SIZES, strict=False)]
-    return major.cut(SIZES, labels=[*names, f"{SIZES[-1]}+"], left_closed=True).cast(pl.String)
+    band = pl.sum_horizontal((major >= bound).cast(pl.Int64) for bound in SIZES)
+    return band.replace_strict(dict(enumerate([*names, f"{SIZES[-1]}+"])), return_dtype=pl.String)
 
 
 # ── What moves ───────────────────────────────────────────────────────────────────────────────

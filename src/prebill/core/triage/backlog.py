@@ -40,7 +40,7 @@ def breaching_share(cases: pl.DataFrame, *, hours_per_day: float) -> float | Non
     """
     if cases.is_empty():
         return None
-    queue = cases.sort("day", pl.col("action") != "hold")
+    queue = cases.sort("day", pl.col("action") != "hold", maintain_order=True)
     arrived = queue["day"].cast(pl.Int32).to_numpy().astype(float) * _DAY
     work = queue["minutes"].to_numpy() / 60.0 * _DAY / hours_per_day
     done_before = np.cumsum(work) - work
