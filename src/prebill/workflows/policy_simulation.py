@@ -226,11 +226,15 @@ def _sla(
     for side, policy in zip(_SIDES, (before, after), strict=True):
         minutes = f"minutes_{side}" if asked.minutes is None else pl.lit(asked.minutes)
         cases = rows.filter(pl.col(f"action_{side}") != "release").select(
-            day=_day(), action=f"action_{side}", minutes=minutes
+            "policy_class",
+            day=_day(),
+            action=pl.col(f"action_{side}").cast(pl.String),
+            minutes=minutes,
+            opened_at=_day().cast(pl.Datetime("us", "UTC")),
         )
-        shares[side] = breaching_share(
-            cases, hours_per_day=question.hours_per_day, sla_hours=policy.sla_hours
-        )
+        waits = policy.due_at(cases) - cases["opened_at"]
+        cases = cases.with_columns(allowed_hours=waits.dt.total_seconds() / 3600)
+        shares[side] = breaching_share(cases, hours_per_day=question.hours_per_day)
     return {"hours_per_day": question.hours_per_day, **shares}
 
 

@@ -29,7 +29,9 @@ USUAL = {
     "customer_id": "C1",
     "entity_id": "DE",
     "total_minor": 100_000,
-    "floor": 0,
+    "is_unjudged": False,
+    "is_usage_late": False,
+    "is_blocked": False,
     "issued_on": date(2026, 11, 5),
     "due_on": date(2026, 12, 5),
     "p_never": 0.0,
@@ -76,7 +78,8 @@ ANY_DECISION = st.fixed_dictionaries(
         "currency": st.sampled_from(["EUR", "USD", "JPY"]),
         "entity_id": st.sampled_from(["DE", "it's", "two words"]),
         "customer_id": st.sampled_from(["C1", "C2", "C3"]),
-        "floor": st.sampled_from([0, 0, 0, 1, 2]),
+        "is_blocked": st.sampled_from([False, False, False, True]),
+        "is_usage_late": st.sampled_from([False, False, False, True]),
         "issued_on": st.integers(0, 90).map(lambda days: date(2026, 9, 1) + timedelta(days=days)),
         "found": st.lists(
             st.builds(

@@ -70,7 +70,7 @@ def test_every_column_that_a_policy_decides_on_is_kept() -> None:
     assert set() == set(scored.scores.columns) - set(KEPT) - NOT_KEPT
 
 
-def test_floor_is_what_facts_ask_for_whatever_a_policy_says() -> None:
+def test_facts_are_kept_apart_from_what_rules_are_asked() -> None:
     policy = Policy.default()
     inputs = company(customers=3)
     scored = score(inputs, Models(), policy)
@@ -86,7 +86,8 @@ def test_floor_is_what_facts_ask_for_whatever_a_policy_says() -> None:
     facts = pl.concat([facts, _fact(scored.findings, names[1], READINESS)])
     kept = given_with(scored, drafts, pl.concat([scored.findings, facts]), policy)
     rows = stamped(kept, "run", DECIDED_AT)
-    assert [1, 2, 0] == rows.sort("invoice_id")["floor"].to_list()[:3]
+    blocked = dict(rows.select("invoice_id", "is_blocked").iter_rows())
+    assert [False, True, False] == [blocked[name] for name in names[:3]]
     codes = dict(rows.select("invoice_id", "found").iter_rows())
     assert "a_fact" in {one["code"] for one in codes[names[0]]}
     assert "a_fact" not in {one["code"] for one in codes[names[1]]}
@@ -100,7 +101,7 @@ def _fact(findings: pl.DataFrame, name: str, detector: str) -> pl.DataFrame:
     )
 
 
-def test_draft_that_nothing_could_judge_keeps_its_floor() -> None:
+def test_draft_that_nothing_could_judge_says_so() -> None:
     drafts = pl.DataFrame({"draft_id": ["A"], "currency": ["EUR"]})
     policy = Policy.default()
     scored = cannot_judge(drafts, policy, "broken")
@@ -115,5 +116,5 @@ def test_draft_that_nothing_could_judge_keeps_its_floor() -> None:
         schema_overrides={"entity_id": pl.String},
     )
     (row,) = stamped(given_with(scored, named, scored.findings, policy), "r", DECIDED_AT).to_dicts()
-    assert (1, [], None) == (row["floor"], row["found"], row["issued_on"])
+    assert (True, [], None) == (row["is_unjudged"], row["found"], row["issued_on"])
     assert [FAILED] == scored.findings["detector"].to_list()

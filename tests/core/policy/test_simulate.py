@@ -42,7 +42,9 @@ def test_changed_limit_moves_exactly_what_lies_between(
     found_rows = simulate(given(*rows), scored_at(one), scored_at(two)).rows
     low, high = sorted((one, two))
     between = [
-        row["anomaly_score"] is not None and low <= row["anomaly_score"] < high and not row["floor"]
+        row["anomaly_score"] is not None
+        and low <= row["anomaly_score"] < high
+        and not (row["is_blocked"] or row["is_usage_late"])
         for row in found_rows.to_dicts()
     ]
     moved = (found_rows["action_before"] != found_rows["action_after"]).to_list()
@@ -76,7 +78,9 @@ def test_every_figure_is_the_sum_of_its_list(rows: list[dict]) -> None:
 
 
 def test_what_facts_ask_for_no_policy_lowers() -> None:
-    simulation = simulate(given({"floor": 2}, {"floor": 1}, {}), scored_at(0.4), scored_at(1.0))
+    simulation = simulate(
+        given({"is_blocked": True}, {"is_usage_late": True}, {}), scored_at(0.4), scored_at(1.0)
+    )
     assert [("hold", "hold"), ("review", "review"), ("review", "release")] == actions(simulation)
 
 

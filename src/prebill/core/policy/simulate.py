@@ -42,6 +42,11 @@ LISTED: Final = (
     *("total_minor", "anomaly_score", "p_error", "p_late", "expected_loss_minor", "class"),
     *("action_before", "action_after", "rules_before", "rules_after"),
 )
+#: What was answered then, and what no policy is given.
+_ANSWERED: Final = (
+    *("action", "proposed_action", "rules", "policy_class", "policy_hash", *FACTS),
+    *("draft_id", "draft_version", "run_id", "decided_at", "is_error", "propensity"),
+)
 _TERMS: Final = ("error_prior", "tail_exponent", "cost_over", "cost_under")
 
 
@@ -100,8 +105,9 @@ def decided(rows: pl.DataFrame, findings: pl.DataFrame, policy: Policy) -> pl.Da
     """
     said = rows.filter(may_be_asked()).select("invoice_id", *EXPOSURES)
     nothing = Receivables(INVOICES.empty(), PAYMENTS.empty(), CREDIT_NOTES.empty(), said=said)
-    reasons = policy.reasons(rows, nothing).select(findings.columns)
-    answers = policy.decide(rows, pl.concat([findings, reasons]))
+    asked = rows.drop(_ANSWERED, strict=False)
+    reasons = policy.reasons(asked, nothing).select(findings.columns)
+    answers = policy.decide(asked, pl.concat([findings, reasons]))
     by_billing = findings.filter(pl.col("detector") == BILLING).select("invoice_id").unique()
     whole = answers.with_columns(rows.select(FACTS).get_columns()).join(
         by_billing.with_columns(is_billing=pl.lit(value=True)),

@@ -46,9 +46,6 @@ def breaching_share(cases: pl.DataFrame, *, hours_per_day: float) -> float | Non
     done_before = np.cumsum(work) - work
     # Done at max over earlier cases of (arrival + all work from it on): nobody waits while idle.
     ended = np.maximum.accumulate(arrived - done_before) + done_before + work
-    allowed = (
-        queue["action"].cast(pl.String).replace_strict(dict(sla_hours), return_dtype=pl.Float64)
-    )
     # A case that ends at its deadline kept it, whatever the last bit of the sum says.
-    late = ended - arrived > allowed.to_numpy() + 1e-6
+    late = ended - arrived > queue["allowed_hours"].to_numpy() + 1e-6
     return float(late.mean())
