@@ -16,6 +16,7 @@ from prebill.settings import Settings
 from prebill.store.engine import Store
 from prebill.store.lake_index import named_batches
 from prebill.workflows import hook_rows
+from prebill.workflows.policy_simulation import Question, effect_of
 from prebill.workflows.profiles import prepare_profiles
 from prebill.workflows.replay import Outcome, replay
 from prebill.workflows.shadow import compare_shadow
@@ -65,7 +66,7 @@ def test_each_version_is_learnt_from_as_it_was_judged(served: Served, opened: In
     assert 200 == decide(served, case_id, "reject", WRONG).status_code
     second = sent(served, right)
     assert read_labelled(opened, TODAY).is_empty()
-    assert 2 == hook_rows.move_all(opened)
+    assert 4 == hook_rows.move_all(opened)
     (learnt,) = read_labelled(opened, TODAY).to_dicts()
     assert (True, "INV-202611-00007") == (learnt["is_error"], learnt["invoice_id"])
     stored = in_lake(opened, "feature_rows")
@@ -95,7 +96,7 @@ def test_rows_wait_for_company_but_not_for_long(served: Served, opened: Installa
     send(served, invoice(7, 12), invoice(8, 12))
     soon = datetime.now(UTC) + timedelta(minutes=1)
     assert 0 == hook_rows.move_due(opened, soon)
-    assert 2 == hook_rows.move_due(opened, soon + hook_rows.PATIENCE)
+    assert 4 == hook_rows.move_due(opened, soon + hook_rows.PATIENCE)
     assert 0 == hook_rows.move_due(opened, soon + hook_rows.PATIENCE)
 
 
@@ -113,7 +114,7 @@ def test_batch_that_no_transaction_named_is_not_read_twice(
             hook_rows.move_all(opened)
     assert in_lake(opened, "feature_rows").is_empty()
     sent(served, invoice(8, 12))
-    assert 2 == hook_rows.move_all(opened)
+    assert 4 == hook_rows.move_all(opened)
     assert 2 == in_lake(opened, "feature_rows").height
 
 
@@ -146,3 +147,15 @@ def test_engines_invoices_tell_whether_the_challenger_foresaw_lateness(
     world.add_batch(opened, "payments", PAYMENTS.conform(paid), "payments-later")
     report = compare_shadow(opened, "payment_risk", date(2027, 3, 1))
     assert len(released) == report.compared.gain.rows == report.compared.positives
+
+
+def test_live_policy_gives_the_hooks_decisions_again(served: Served, opened: Installation) -> None:
+    answers = send(served, invoice(7, 12, times=10), *(invoice(n, 12) for n in range(8, 30)))
+    hook_rows.move_all(opened)
+    live = opened.load_policy()
+    rows = effect_of(opened, live, live, Question(TODAY)).simulation.rows
+    stored = {name: (one["action"], one["version"]) for name, one in answers.items()}
+    again = rows.select("draft_id", pl.col("action_after").cast(pl.String), "draft_version")
+    assert stored == {name: (action, version) for name, action, version in again.iter_rows()}
+    assert {"release", "hold"} <= {action for action, _ in stored.values()}
+    assert {date(2026, 11, 1)} == set(rows["issued_on"])

@@ -103,8 +103,9 @@ def judged_by_runs(opened: "Installation") -> Judgements:
     for run_id, as_of_at in runs:  # the rows of a run carry no date of their own
         for name, batches in named.items():
             own = [batch for batch in batches if batch.startswith(f"{run_id}#")]
-            rows = opened.lake.scan(name, own).collect()
-            parts[name].append(rows.with_columns(at_on=pl.lit(as_of_at.date())))
+            rows = opened.lake.scan(name, own)
+            rows = rows.select(DECISIONS.names) if name == "decisions" else rows
+            parts[name].append(rows.collect().with_columns(at_on=pl.lit(as_of_at.date())))
     decisions = pl.concat([_no_decisions(), *parts["decisions"]], how="diagonal")
     features = pl.concat(parts["feature_rows"], how="diagonal") if runs else pl.DataFrame()
     return Judgements(_with_customers(decisions, customers), features)

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,7 @@ from prebill.store.profiles import (
     prepared_of,
     read_profiles,
 )
+from prebill.store.snoozes import snoozed_now
 from prebill.store.users import Actor
 from prebill.workflows.gate_cases import HOOK, Origin, ScoredDrafts, channels_of, store_scored
 
@@ -95,6 +97,7 @@ class Hook:
             lines,
             features=_feature_rows(scored, versions),
             shadow=_shadow_rows(shadow, invoices, versions),
+            given=_given_rows(scored, invoices, versions, judges.policy),
         )
         with self.opened.store.transaction() as tx:
             stored = store_scored(tx, batch, origin, judges.policy, actor.user_id)
@@ -108,7 +111,8 @@ class Hook:
             raise ConflictError(message)
         known = self._company(tx, profiles[MARK]["payload"])
         payloads = [profiles[name]["payload"] for name in names if name in profiles]
-        return Past(payloads, customers_named(tx, names), known)
+        snoozed = snoozed_now(tx, names, datetime.now(UTC))
+        return Past(payloads, customers_named(tx, names), known, snoozed)
 
     def _company(self, tx: Tx, mark: str) -> "Known":
         with self._lock:
@@ -143,6 +147,7 @@ class Hook:
             customers=past.customers,
             remembered=prepared.remembered,
             owed=prepared.owed,
+            snoozes=past.snoozes,
         )
         scene = scene_prepared(inputs, prepared, norms, everybody)
         if scene is None:
@@ -169,6 +174,7 @@ class Past:
     payloads: list[str]
     customers: pl.DataFrame
     known: "Known"
+    snoozes: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +290,26 @@ def _shadow_rows(
         version=pl.col("invoice_id").replace_strict(versions, return_dtype=pl.String()),
     )
     return list(shadow_rows(shadow, drafts, GATE_RUN).iter_rows(named=True))
+
+
+def _given_rows(
+    scored: "Scored", invoices: pl.DataFrame, versions: dict[str, str], policy: "Policy"
+) -> list[Row]:
+    """The decision with what the policy was given: the lake keeps both in one row."""
+    from prebill.core.policy.given import stamped
+    from prebill.workflows.decisions import given
+
+    drafts = invoices.select(
+        "invoice_id",
+        "customer_id",
+        "total_minor",
+        entity_id="legal_entity",
+        draft_version=pl.col("invoice_id").replace_strict(versions, return_dtype=pl.String()),
+    )
+    kept = stamped(given(scored, drafts, scored.findings, policy), GATE_RUN, datetime.now(UTC))
+    rows = scored.decisions.join(kept, on="invoice_id", how="left", maintain_order="left")
+    days = rows.select(pl.selectors.temporal().dt.to_string("iso:strict"))
+    return list(rows.with_columns(days).iter_rows(named=True))
 
 
 def _answer(row: Row) -> dict[str, Any]:

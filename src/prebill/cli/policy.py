@@ -1,12 +1,14 @@
 """`prebill policy`: what a policy text says, and whether it says it rightly."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from prebill.cli import policy_life
+from prebill.cli import policy_life, policy_text
 from prebill.cli.acting import opened_installation
+
+EXIT_FINDINGS: Final = 1
 
 policy_app = typer.Typer(help="Policies: what scores and findings lead to.", no_args_is_help=True)
 
@@ -14,6 +16,7 @@ policy_app = typer.Typer(help="Policies: what scores and findings lead to.", no_
 def register(app: typer.Typer) -> None:
     """Add the commands of this area."""
     policy_life.register(policy_app)
+    policy_text.register(policy_app)
     app.add_typer(policy_app, name="policy")
 
 
@@ -24,9 +27,16 @@ def lint(
     ] = None,
 ) -> None:
     """Check a policy text: every key, limit and rule; print its name, hash and rules."""
+    from prebill.core.policy.lint import problems
     from prebill.core.policy.model import Policy
 
-    policy = Policy.parse(_content(file))
+    content = _content(file)
+    wrong = problems(content)
+    for one in wrong:
+        typer.echo(f"line {one.line}: {one.key or 'the text'}: {one.text}", err=True)
+    if wrong:
+        raise typer.Exit(EXIT_FINDINGS)
+    policy = Policy.parse(content)
     typer.echo(f"{policy.name} {policy.digest}")
     for rule in policy.rules:
         typer.echo(f"  {rule.action.name.lower():8} {rule.rule_id}")

@@ -60,7 +60,7 @@ def run(
     _follow(opened, run_id)
     handed = deliver.deliver_due(opened)
     summary = run_summary(opened.store, run_id)
-    for line in (*_told(summary), *_handed_over(handed)):
+    for line in (*_told(summary), *_policy_said(opened, run_id), *_handed_over(handed)):
         typer.echo(line)
     if summary.status == "failed":
         raise typer.Exit(EXIT_CANNOT_GO_ON)
@@ -131,6 +131,18 @@ def _told(summary: "RunSummary") -> list[str]:
     if len(summary.adjustments) > 20:
         lines.append(f"adjust      … and {len(summary.adjustments) - 20:,} more")
     return lines
+
+
+def _policy_said(opened: "Installation", run_id: str) -> list[str]:
+    """What a policy that only observes would have done, and the run's incident."""
+    from prebill.store.incidents import incidents_of, not_in_effect
+
+    with opened.store.read() as tx:
+        passed = not_in_effect(tx, run_id)
+        incident = incidents_of(tx, [run_id]).get(run_id)
+    words = ", ".join(f"{action} {count:,}" for action, count in passed.items())
+    lines = [f"not binding the policy would {words} more"] if passed else []
+    return lines + ([f"INCIDENT    {incident['text']}"] if incident else [])
 
 
 def _handed_over(handed: "Delivered") -> list[str]:

@@ -243,6 +243,8 @@ class RunRow:
     balance: str
     is_balanced: bool
     error: str
+    #: What its open incident says; empty: there is none.
+    incident: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from prebill.store.columns import (
 )
 from prebill.store.configuration_tables import define_configurations
 from prebill.store.model_tables import define_model_changes
+from prebill.store.policy_tables import define_snoozes_and_incidents
 from prebill.store.reference import REFERENCE, define_reference_tables
 
 __all__ = ["REFERENCE", "REFERENCE_TABLES", "metadata", "schema_of", "table_of"]
@@ -47,6 +48,7 @@ REFERENCE_TABLES: Final = define_reference_tables(metadata)
 model_changes: Final = define_model_changes(metadata)
 claims, viewers = define_claims(metadata)
 configuration_texts, configurations = define_configurations(metadata)
+snoozes, incidents = define_snoozes_and_incidents(metadata)
 
 # ── Who may act ──────────────────────────────────────────────────────────────────────────────
 
@@ -129,7 +131,7 @@ hook_rows = sa.Table(
     text("table_name"),
     text("row_json"),
     instant("entered_at"),
-    one_of("table_name", "feature_rows", "shadow_scores"),
+    one_of("table_name", "feature_rows", "shadow_scores", "decisions"),
 )
 #: A batch of a lake table counts only when it is named here.
 lake_batches = sa.Table(

@@ -9,7 +9,7 @@ from the same frozen inputs and compared with the digest of the first time.
 import hashlib
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 from dbos import DBOS, SetWorkflowID
@@ -18,6 +18,7 @@ from prebill import audit
 from prebill.bootstrap import Installation, Judges
 from prebill.core.calendar import date_in_zone
 from prebill.core.errors import ConflictError, NotFoundError
+from prebill.core.policy.given import stamped
 from prebill.core.scoring.frames import ScoringInputs
 from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.scorer import learn
@@ -32,9 +33,13 @@ from prebill.workflows.apply import apply_rows, lapse_absent, lapse_filled_gaps
 from prebill.workflows.finalize import FILES, WEBHOOK, Issuing
 from prebill.workflows.gather import company_facts, gather, read_facts
 from prebill.workflows.memory import Common, Held, Stopwatch, memory
+from prebill.workflows.policy_upkeep import break_if_needed
 from prebill.workflows.rows import Stamp, rows_of
 from prebill.workflows.shadow import write_shadow
 from prebill.workflows.shard import ShardResult, judge
+
+if TYPE_CHECKING:
+    from prebill.core.policy.model import Policy
 
 LAKE_TABLES: Final = ("draft_lines", "feature_rows", "decisions")
 
@@ -55,6 +60,7 @@ def billing_run(run_id: str) -> str:
         except Exception as error:  # the edge of a step: recorded with the run
             failures.append(f"shard {shard}: {error}")
     status = runtime.in_step_transaction(_close_run, run_id, failures[:5])
+    runtime.in_step_transaction(_break, run_id, runtime.installation().load_policy())
     memory.clear()
     if status == "failed":  # the workflow fails too, so that the run may be tried again
         message = f"{run_id} failed: {'; '.join(failures[:5])}"
@@ -233,7 +239,9 @@ def _digest(result: ShardResult) -> str:
 def _write_lake(
     opened: Installation, run_id: str, shard: int, result: ShardResult
 ) -> list[LakeBatch]:
-    frames = (result.lines, result.feature_rows, result.decisions)
+    given = stamped(result.given, run_id, datetime.now(UTC))
+    decisions = result.decisions.join(given, on="invoice_id", how="left", maintain_order="left")
+    frames = (result.lines, result.feature_rows, decisions)
     return [
         opened.lake.append(table, frame, f"{run_id}#{shard}")
         for table, frame in zip(LAKE_TABLES, frames, strict=True)
@@ -285,6 +293,13 @@ def _lapse(tx: Tx, run: Run, shard: int, held: Held) -> int:
 
 def _close_shard(tx: Tx, held: Held, run_id: str, shard: int) -> None:
     shard_ended(tx, run_id, shard, counts=held.counts, seconds=held.seconds)
+
+
+def _break(tx: Tx, run_id: str, policy: "Policy") -> None:
+    """Open an incident where a run stopped too much, by the policy that decided."""
+    run = load_run(tx, run_id)
+    if run.policy_hash == policy.digest:
+        break_if_needed(tx, run_id, policy, run.entered_by)
 
 
 def _close_run(tx: Tx, run_id: str, failures: list[str]) -> str:

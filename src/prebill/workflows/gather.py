@@ -38,6 +38,7 @@ from prebill.store.documents import own_history
 from prebill.store.engine import Tx
 from prebill.store.profiles import customers_named
 from prebill.store.runs import Run
+from prebill.store.snoozes import snoozed_at_start
 from prebill.workflows.corrections import corrections_of
 from prebill.workflows.shard import ShardInputs, gate_lines
 
@@ -308,6 +309,7 @@ def gather(tx: Tx, run: Run, members: list[str], facts: Facts, norms: Norms | No
         credit_notes=facts.credit_notes,
         disputes=facts.disputes,
         norms=norms,
+        snoozes=snoozed_at_start(tx, run.run_id, first, last),
         corrections=corrections_of(corrections_on(tx, run.period, first, last)),
     )
 

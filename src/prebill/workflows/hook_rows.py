@@ -1,7 +1,7 @@
 """Rows of the hook for the lake: kept in SQL with the decision, moved in batches.
 
-A request appends nothing to the lake. Training reads the feature rows, and comparisons the shadow
-scores, once they are moved: within ten minutes, or when many wait.
+A request appends nothing to the lake. Training reads the feature rows, comparisons the shadow
+scores, simulations the decisions, once they are moved: within ten minutes, or when many wait.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,8 @@ from typing import Final
 import polars as pl
 
 from prebill.bootstrap import Installation
+from prebill.core.policy.given import KEPT
+from prebill.core.schemas.internal import DECISIONS
 from prebill.core.scoring.scene import FEATURE_ROW
 from prebill.core.scoring.shadow import SHADOW_SCORES
 from prebill.store import hook_rows as sql
@@ -29,6 +31,7 @@ _KEY: Final = dict.fromkeys(("invoice_id", "draft_version"), pl.String())
 _SCHEMAS: Final[Mapping[str, pl.Schema]] = {
     "feature_rows": pl.Schema({**_KEY, **dict.fromkeys(FEATURE_ROW, pl.Float64())}),
     SHADOW_SCORES.name: pl.Schema(SHADOW_SCORES.schema),
+    DECISIONS.name: pl.Schema({**DECISIONS.schema, **KEPT}),
 }
 
 
@@ -64,10 +67,22 @@ def _move(opened: Installation) -> int:
     for name, schema in _SCHEMAS.items():
         texts = rows.filter(pl.col("table_name") == name)["row_json"]
         if len(texts):
-            decoded = pl.DataFrame({"row": texts.str.json_decode(pl.Struct(schema))}).unnest("row")
-            batches.append(opened.lake.append(name, decoded, batch_id))
+            batches.append(opened.lake.append(name, _decoded(texts, schema), batch_id))
     with opened.store.transaction() as tx:
         for batch in batches:
             record_batch(tx, batch)
         sql.drop(tx, rows["seq"])
     return rows.height
+
+
+def _decoded(texts: pl.Series, schema: pl.Schema) -> pl.DataFrame:
+    """Rows from their JSON, in which days and instants are text."""
+    dates = [name for name, dtype in schema.items() if dtype.is_temporal()]
+    written = pl.Struct({**schema, **dict.fromkeys(dates, pl.String())})
+    rows = pl.DataFrame({"row": texts.str.json_decode(written)}).unnest("row")
+    return rows.with_columns(
+        pl.col(name).str.to_date()
+        if schema[name] == pl.Date()
+        else pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC")
+        for name in dates
+    )

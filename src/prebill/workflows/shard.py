@@ -5,7 +5,7 @@ No clock, no database: the same inputs give the same result, on any worker, as o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import polars as pl
@@ -20,14 +20,22 @@ from prebill.core.billing.invoicing import Billed, bill, unbilled_terms, windows
 from prebill.core.billing.metering import Metered, dedupe, meter_usage, usage_days
 from prebill.core.calendar import Period, date_in_zone
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, GAPS, SKIPS, USAGE_DAYS
+from prebill.core.scoring.announced import terms_of
 from prebill.core.scoring.detectors import DETECTORS, Detector, Scene
-from prebill.core.scoring.frames import Agreements, Books, ScoringInputs
+from prebill.core.scoring.frames import SNOOZES, Agreements, Books, ScoringInputs
 from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.scene import scene_of
 from prebill.core.scoring.scorer import Scored, score_scene
 from prebill.core.scoring.shadow import Answers
 from prebill.workflows.corrections import Corrections, with_one_off_lines, with_quantities
-from prebill.workflows.decisions import cannot_judge, escalate, readiness, with_billing_findings
+from prebill.workflows.decisions import (
+    asked_again,
+    cannot_judge,
+    given,
+    late_and_blocked,
+    readiness,
+    with_billing_findings,
+)
 
 Lap = Callable[[str], None]
 
@@ -58,6 +66,8 @@ class ShardInputs:
     corrections: Corrections
     #: The same for the challenger; None: nothing is scored in shadow.
     challenger_norms: Norms | None = None
+    #: ``customer_id, rule_id`` of rules that are snoozed.
+    snoozes: pl.DataFrame = field(default_factory=SNOOZES.clone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,8 @@ class ShardResult:
     #: Whether the grace of an entity has passed: what is missing now will not come by itself.
     is_grace_over: bool
     counts: dict[str, int]
+    #: What the policy was given (``given_rows``), to decide again by another one.
+    given: pl.DataFrame
     #: What a challenger would have said; None: there is none, or it could not judge.
     shadow: Answers | None = None
 
@@ -116,10 +128,21 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
     late = late_findings(final)
     waiting = final.filter(~pl.col("is_final"), pl.col("late_text").is_not_null())
     findings = pl.concat([billed.findings, late, blockers])
-    decided = with_billing_findings(scored.decisions, billed.drafts, billed.findings, judges.policy)
-    decided = escalate(decided, late, action="review")
-    decisions = escalate(decided, blockers, action="hold")
+    asked = scored.scores
+    if asked.is_empty():
+        asked = asked_again(scored.decisions, billed.drafts)
+    decided = with_billing_findings(scored.decisions, asked, billed.findings, judges.policy)
+    decisions = late_and_blocked(decided, late, blockers, judges.policy)
     skips = pl.concat([billed.skips, unbilled_terms(expected, billed)])
+    findings = pl.concat([scored.findings, findings])
+    kept = billed.drafts.select(
+        "customer_id",
+        "entity_id",
+        "total_minor",
+        invoice_id="draft_id",
+        draft_version="version",
+    )
+    kept = given(scored, kept, findings, judges.policy)
     lap("post")
     return ShardResult(
         drafts=billed.drafts.sort("draft_id"),
@@ -127,7 +150,7 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
         skips=skips.unique(SKIPS.key, keep="first").sort(SKIPS.key),
         quantities=metered.quantities,
         decisions=decisions.sort("invoice_id"),
-        findings=pl.concat([scored.findings, findings]).sort("invoice_id", "detector", "code"),
+        findings=findings.sort("invoice_id", "detector", "code"),
         feature_rows=scored.feature_rows.sort("invoice_id"),
         gaps=scored.gaps.sort(GAPS.key),
         postings=posted,
@@ -142,6 +165,7 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
             "waiting_for_usage": waiting.height,
             "shadow_scores": 0 if shadow is None else shadow.challenger.height,
         },
+        given=kept.sort("invoice_id"),
         shadow=shadow,
     )
 
@@ -184,6 +208,8 @@ def _judged(
             contracts=inputs.billing.contracts,
             subscriptions=inputs.billing.subscriptions,
         ),
+        snoozes=inputs.snoozes,
+        terms=terms_of(inputs.billing.subscriptions, inputs.billing.phases, inputs.contract_terms),
     )
     try:
         scene = scene_of(questions, inputs.norms)

@@ -10,6 +10,7 @@ from prebill.api.routes import (
     health,
     invoices,
     policies,
+    snoozes,
     usage_events,
     webhooks,
 )
@@ -22,4 +23,5 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     billing_runs.router,
     cases.router,
     policies.router,
+    snoozes.router,
 )

@@ -10,6 +10,7 @@ from prebill.console.views import RunRow, RunsPage
 from prebill.store.codec import parse_instant
 from prebill.store.console import draft_states, list_runs
 from prebill.store.engine import Tx
+from prebill.store.incidents import incidents_of
 
 #: States in which a draft of a run may be; superseded and lapsed versions count no more.
 _ISSUED: Final = ("issued", "released")
@@ -20,11 +21,12 @@ def runs_page(tx: Tx, visitor: Visitor) -> RunsPage:
     """Read the latest runs."""
     runs = list_runs(tx)
     states = draft_states(tx, [row["run_id"] for row in runs])
-    rows = tuple(_row(row, states[row["run_id"]]) for row in runs)
+    broken = incidents_of(tx, [row["run_id"] for row in runs])
+    rows = tuple(_row(row, states[row["run_id"]], broken.get(row["run_id"])) for row in runs)
     return RunsPage("Runs", viewer_of(visitor), rows)
 
 
-def _row(run: dict[str, Any], states: dict[str, int]) -> RunRow:
+def _row(run: dict[str, Any], states: dict[str, int], incident: dict[str, Any] | None) -> RunRow:
     living = {name: n for name, n in states.items() if name not in {"superseded", "lapsed"}}
     drafts = sum(living.values())
     issued = sum(living.get(name, 0) for name in _ISSUED)
@@ -47,6 +49,7 @@ def _row(run: dict[str, Any], states: dict[str, int]) -> RunRow:
         balance=_balance(run, waiting),
         is_balanced=run["status"] != "failed",
         error=run["error"] or "",
+        incident=incident["text"] if incident and incident["status"] == "open" else "",
     )
 
 

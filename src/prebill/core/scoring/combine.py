@@ -46,9 +46,8 @@ class Terms(Protocol):
     def cost_under(self) -> float:
         """Cost of one unit under-billed and issued."""
 
-    @property
-    def review_minutes(self) -> float:
-        """Minutes a reviewer needs for a draft."""
+    def minutes(self, scores: pl.DataFrame) -> pl.Series:
+        """Minutes a reviewer needs for each draft."""
 
     @property
     def judges_persons(self) -> bool:
@@ -120,7 +119,7 @@ def with_money(drafts: pl.DataFrame, findings: pl.DataFrame, terms: Terms) -> pl
     Parameters
     ----------
     drafts : pl.DataFrame
-        ``invoice_id, currency, total_minor, p_error, p_never``.
+        ``invoice_id, currency, total_minor, p_error, p_never, review_minutes``.
     findings : pl.DataFrame
         ``FINDINGS``. Judges that name the same fault twice are not added up: the largest
         over-billing and the largest under-billing count.
@@ -148,19 +147,29 @@ def with_money(drafts: pl.DataFrame, findings: pl.DataFrame, terms: Terms) -> pl
         .then(pl.lit("under"))
         .otherwise(pl.lit("unclear"))
     )
-    saved = expected_loss_minor(over, _ppm(pl.col("p_error") * terms.cost_over)) + (
+    plan = joined.with_columns(
+        money_of(terms, "saved_minor", "expected_loss_minor"), direction=direction
+    ).with_columns(
+        # Divided by a column: polars divides many rows by a number as it multiplies by its inverse,
+        # but one row not, and the last bit would differ.
+        priority=pl.col("saved_minor") / (_FACTOR * pl.col("review_minutes")),
+    )
+    return collected(plan)
+
+
+def money_of(terms: Terms, saved: str, loss: str) -> list[pl.Expr]:
+    """Expected loss by errors alone (column ``saved``) and with what is never paid (``loss``).
+
+    From ``over_minor, under_minor`` (null: nothing was found), ``p_error``, ``p_never`` and
+    ``total_minor``.
+    """
+    over, under = pl.col("over_minor").fill_null(0), pl.col("under_minor").fill_null(0)
+    by_error = expected_loss_minor(over, _ppm(pl.col("p_error") * terms.cost_over)) + (
         expected_loss_minor(under, _ppm(pl.col("p_error") * terms.cost_under))
     )
     unpaid = expected_loss_minor(pl.col("total_minor").clip(0), _ppm(pl.col("p_never")))
-    plan = joined.with_columns(
-        direction=direction, saved_minor=saved.fill_null(0), unpaid_minor=unpaid.fill_null(0)
-    ).with_columns(
-        expected_loss_minor=pl.col("saved_minor") + pl.col("unpaid_minor"),
-        # Divided by a column: polars divides many rows by a number as it multiplies by its inverse,
-        # but one row not, and the last bit would differ.
-        priority=pl.col("saved_minor") / (_FACTOR * terms.review_minutes),
-    )
-    return collected(plan)
+    stopped = by_error.fill_null(0)
+    return [stopped.alias(saved), (stopped + unpaid.fill_null(0)).alias(loss)]
 
 
 def confidence(known: pl.Expr) -> pl.Expr:

@@ -10,6 +10,13 @@ import polars as pl
 
 from prebill.core.scoring.features.payment_history import SETTLED_PER_MILLE
 
+#: No policy may ask for a draft's exposure where it is likelier paid in time, and paid, than this.
+LEAST_P_LATE: Final = 0.5
+LEAST_P_NEVER: Final = 0.01
+#: What :func:`exposures` says of a draft.
+EXPOSURES: Final = pl.Schema(
+    {"open_minor": pl.Int64, "overdue_minor": pl.Int64, "overdue_days": pl.Int64}
+)
 #: Columns of an invoice that say what is owed.
 OWED: Final = ("invoice_id", "customer_id", "currency", "issued_on", "due_on", "total_minor")
 
@@ -19,13 +26,16 @@ class Receivables:
     """Issued invoices and what was received for them.
 
     ``invoices`` (``INVOICES``), ``payments``, ``credit_notes``; ``are_known``: false where no
-    payment was ever recorded, so that nothing can be said of what is open.
+    payment was ever recorded, so that nothing can be said of what is open. ``said``: what
+    :func:`exposures` said of the drafts before (``invoice_id`` and ``EXPOSURES``); it is then what
+    it says again, and the books are not read.
     """
 
     invoices: pl.DataFrame
     payments: pl.DataFrame
     credit_notes: pl.DataFrame
     are_known: bool = True
+    said: pl.DataFrame | None = None
 
 
 def exposures(drafts: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
@@ -46,6 +56,11 @@ def exposures(drafts: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
         currency; ``overdue_days`` of the invoice that is overdue longest, null where none is.
         An invoice is settled once payments and credits reach its total less tolerance.
     """
+    if receivables.said is not None:
+        said = receivables.said
+        return drafts.select("invoice_id").join(
+            said, on="invoice_id", how="left", maintain_order="left"
+        )
     if not receivables.are_known:
         unknown = pl.lit(None, dtype=pl.Int64)
         return drafts.select(
@@ -63,6 +78,12 @@ def exposures(drafts: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
         .join(sums, on="invoice_id", how="left", maintain_order="left")
         .with_columns(pl.col("open_minor", "overdue_minor").fill_null(0))
     )
+
+
+def may_be_asked() -> pl.Expr:
+    """Whether any policy may ask for a draft's exposure: the others' is not worth its joins."""
+    is_risky = (pl.col("p_late") >= LEAST_P_LATE) | (pl.col("p_never") >= LEAST_P_NEVER)
+    return is_risky & (pl.col("total_minor") > 0) & ~pl.col("is_person")
 
 
 def owed(receivables: Receivables) -> pl.DataFrame:

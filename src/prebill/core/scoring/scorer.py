@@ -8,6 +8,7 @@ import polars as pl
 from prebill.core.errors import ModelError
 from prebill.core.schemas.frame import collected
 from prebill.core.schemas.internal import DECISIONS, FINDINGS, GAPS
+from prebill.core.scoring.circumstances import CIRCUMSTANCES, circumstances
 from prebill.core.scoring.combine import (
     HEAD,
     Terms,
@@ -20,7 +21,7 @@ from prebill.core.scoring.combine import (
 )
 from prebill.core.scoring.detectors import DETECTORS, Detector, Judged, Scene
 from prebill.core.scoring.detectors.base import COULD_NOT_JUDGE, findings_of
-from prebill.core.scoring.exposure import Receivables
+from prebill.core.scoring.exposure import EXPOSURES, Receivables, exposures, may_be_asked
 from prebill.core.scoring.frames import Books, ScoringInputs
 from prebill.core.scoring.models import Models
 from prebill.core.scoring.models.error_risk import TAIL
@@ -40,12 +41,17 @@ _FAILED = "the judge {} could not judge this draft: {}"
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Decisions and everything they rest on."""
+    """Decisions and everything they rest on.
+
+    ``scores``: what the policy decided on, with ``CIRCUMSTANCES`` and ``EXPOSURES``; no row where
+    nothing was judged.
+    """
 
     decisions: pl.DataFrame
     findings: pl.DataFrame
     feature_rows: pl.DataFrame
     gaps: pl.DataFrame
+    scores: pl.DataFrame = field(default_factory=CIRCUMSTANCES.empty)
     notes: list[str] = field(default_factory=list)
 
 
@@ -122,13 +128,17 @@ def score_scene(
         judges_persons=policy.judges_persons,
     )
     plan = scene.drafts.lazy().select(*_OF_DRAFT, confidence=confidence(pl.col("known")))
-    for part in (chances.frame, payment.figures):
+    for part in (chances.frame, payment.figures, circumstances(scene)):
         plan = plan.join(part.lazy(), on="invoice_id", how="left", maintain_order="left")
-    scores = with_money(collected(plan), findings, policy)
-    findings = pl.concat([findings, _reasons(scores, scene, policy, is_learnt=is_learnt)])
+    known = collected(plan)
+    known = known.with_columns(review_minutes=policy.minutes(known))
+    scores = with_money(known, findings, policy)
+    scores, reasons = _reasons(scores, scene, policy, is_learnt=is_learnt)
+    findings = pl.concat([findings, reasons])
     versions = {**models.versions, **payment.versions, **chances.versions}
     decisions = _decisions(scores, findings, policy, versions)
-    return Scored(decisions, findings, seen, gaps, [*payment.notes, *chances.notes])
+    notes = [*payment.notes, *chances.notes]
+    return Scored(decisions, findings, seen, gaps, scores, notes)
 
 
 def _answers(scene: Scene, detectors: tuple[Detector, ...]) -> dict[str, Judged]:
@@ -196,19 +206,27 @@ def _could_not_judge(drafts: pl.DataFrame, judge: str, error: Exception) -> pl.D
     return findings_of(findings, judge)
 
 
-def _reasons(scores: pl.DataFrame, scene: Scene, policy: Terms, *, is_learnt: bool) -> pl.DataFrame:
-    """What the policy's rules say themselves; one that fails becomes a finding on every draft."""
+def _reasons(
+    scores: pl.DataFrame, scene: Scene, policy: Terms, *, is_learnt: bool
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Scores with ``EXPOSURES``, and what the policy's rules say themselves.
+
+    What fails becomes a finding on every draft.
+    """
     inputs = scene.inputs
     # A shard may hold no payment though the company has some: its norms know.
     are_known = scene.norms.payers is not None
     if not is_learnt:
         are_known = not (inputs.payments.is_empty() and inputs.credit_notes.is_empty())
     issued = inputs.history.invoices if inputs.owed is None else inputs.owed
-    books = (issued, inputs.payments, inputs.credit_notes)
+    books = Receivables(issued, inputs.payments, inputs.credit_notes, are_known=are_known)
+    exposed = scores.with_columns(pl.lit(None, dtype).alias(n) for n, dtype in EXPOSURES.items())
     try:
-        return policy.reasons(scores, Receivables(*books, are_known=are_known))
+        said = exposures(scores.filter(may_be_asked()), books)
+        exposed = scores.join(said, on="invoice_id", how="left", maintain_order="left")
+        return exposed, policy.reasons(scores, replace(books, said=said))
     except Exception as error:
-        return _could_not_judge(scores, "policy", error)
+        return exposed, _could_not_judge(scores, "policy", error)
 
 
 def _unjudged(anomalies: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,17 @@
+"""Decisions of the hook wait to be moved to the lake too, with what the policy was given."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    script = Path(__file__).with_name(f"0009_{connection.dialect.name}.sql")
+    for statement in script.read_text(encoding="utf-8").removesuffix("\n").split("\n--\n"):
+        connection.exec_driver_sql(statement)
