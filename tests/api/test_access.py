@@ -3,6 +3,7 @@
 import pytest
 from fastapi.routing import APIRoute
 
+from prebill.api.handle import NEEDED as HANDLING
 from prebill.api.routes import ROUTERS
 from prebill.store.users import Role
 from tests.api.conftest import Served
@@ -23,6 +24,8 @@ NEEDED = {
     ("POST", "/v1/cases/{case_id:path}:take-over"): Role.REVIEWER,
     ("POST", "/v1/cases/{case_id:path}:let-go"): Role.REVIEWER,
     ("POST", "/v1/cases/{case_id:path}:{kind}"): Role.REVIEWER,
+    ("GET", "/v1/cases/{case_id:path}/files/{seq}"): Role.VIEWER,
+    **{("POST", f"/v1/cases/{{case_id:path}}:{act}"): role for act, role in HANDLING.items()},
 }
 #: Opened by the signature of a secret that is bound to a user; a token opens none of them.
 SIGNED = {("POST", "/v1/webhooks/{system}")}
@@ -31,7 +34,7 @@ CLOSED = {route: role for route, role in NEEDED.items() if role is not None}
 
 def concrete(template: str) -> str:
     path = template.replace("{run_id:path}", "run-none").replace("{case_id:path}", "case:none")
-    return path.replace("{kind}", "release")
+    return path.replace("{kind}", "release").replace("{seq}", "1")
 
 
 def test_every_route_is_listed() -> None:

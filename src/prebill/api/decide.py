@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from prebill.api.auth import require
 from prebill.api.reasons import coded
 from prebill.bootstrap import Installation
-from prebill.core.errors import InputError
+from prebill.core.errors import ForbiddenError, InputError
+from prebill.store.handling import ESCALATED
 from prebill.store.users import Actor, Role
+from prebill.workflows.claiming import may_decide_escalated
 
 if TYPE_CHECKING:
     from prebill.workflows.resolve import Resolved
@@ -53,6 +55,7 @@ def decide(opened: Installation, actor: Actor, decision: Decision) -> "Resolved"
         message = f"the note is longer than {MAX_NOTE} characters"
         raise InputError(message)
     case_id, version = decision.case_id, decision.lock_version
+    _require_authority(opened, actor, case_id)
     if decision.kind == "release":
         return resolve.release(opened, case_id, actor.user_id, version, code, note=note)
     if decision.kind == "reject":
@@ -69,3 +72,14 @@ def decide(opened: Installation, actor: Actor, decision: Decision) -> "Resolved"
         reason=code,
         note=note,
     )
+
+
+def _require_authority(opened: Installation, actor: Actor, case_id: str) -> None:
+    """Refuse who may not decide an escalated case; escalating changes its lock version."""
+    if may_decide_escalated(actor):
+        return
+    with opened.store.read() as tx:
+        queue = tx.get("cases", case_id=case_id)["queue"]
+    if queue == ESCALATED:
+        message = f"case {case_id} was escalated: a controller decides it"
+        raise ForbiddenError(message, case_id=case_id)

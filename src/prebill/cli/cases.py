@@ -154,7 +154,7 @@ def take_next(
 
     with opened_installation() as opened:
         actor = _reviewer(opened, user)
-        case_id = claiming.claim_next(opened, actor.user_id, queue=queue)
+        case_id = claiming.claim_next(opened, actor, queue=queue)
     if case_id is None:
         typer.echo("nothing waits that nobody else works on")
         return

@@ -100,6 +100,8 @@ class QueueRow:
     priority: str
     #: Who works on it; empty: nobody.
     owner: str
+    #: Asleep, asked or escalated; empty: it waits.
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,36 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteRow:
+    """What somebody said of a case; ``file_name`` is empty without a file."""
+
+    at: str
+    author: str
+    said: str
+    text: str
+    file_name: str
+    file_size: str
+    file_href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """Where a case stands before its decision. ``pause``: what it sleeps or waits for, or empty.
+
+    ``sleeps``: until when it may sleep, before its deadline; ``needs_authority``: the visitor may
+    not decide it, because it was escalated.
+    """
+
+    pause: str
+    is_paused: bool
+    is_asked: bool
+    is_escalated: bool
+    needs_authority: bool
+    sleeps: tuple[Option, ...]
+    notes: tuple[NoteRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CasePage:
     """``/cases/{id}``: verdict, decision bar, lines, reasons, history, contract, timeline."""
 
@@ -192,6 +224,7 @@ class CasePage:
     verdict_facts: tuple[Fact, ...]
     is_open: bool
     claim: Claim
+    handled: Handled
     outcome: str
     decide_path: str
     lock_version: int

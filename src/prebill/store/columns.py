@@ -76,6 +76,11 @@ def optional(name: str, kind: Kind = Kind.TEXT) -> sa.Column[Any]:
     return column(name, kind, required=False)
 
 
+def content(name: str) -> sa.Column[Any]:
+    """Bytes of a file, never null; no frame reads them."""
+    return sa.Column(name, sa.LargeBinary(), nullable=False, info={"kind": Kind.TEXT})
+
+
 def serial(name: str) -> sa.Column[Any]:
     """A growing number given by the database: the primary key of a log."""
     return sa.Column(
