@@ -25,6 +25,11 @@ NEEDED = {
     ("POST", "/v1/cases/{case_id:path}:let-go"): Role.REVIEWER,
     ("POST", "/v1/cases/{case_id:path}:{kind}"): Role.REVIEWER,
     ("GET", "/v1/cases/{case_id:path}/files/{seq}"): Role.VIEWER,
+    ("POST", "/v1/cases/{case_id:path}:detach"): Role.REVIEWER,
+    ("GET", "/v1/case-groups"): Role.VIEWER,
+    ("GET", "/v1/case-groups/{cause:path}"): Role.VIEWER,
+    ("POST", "/v1/case-groups/{cause:path}:{verdict}"): Role.REVIEWER,
+    ("GET", "/v1/group-decisions/{decision_id}"): Role.VIEWER,
     **{("POST", f"/v1/cases/{{case_id:path}}:{act}"): role for act, role in HANDLING.items()},
 }
 #: Opened by the signature of a secret that is bound to a user; a token opens none of them.
@@ -33,8 +38,17 @@ CLOSED = {route: role for route, role in NEEDED.items() if role is not None}
 
 
 def concrete(template: str) -> str:
-    path = template.replace("{run_id:path}", "run-none").replace("{case_id:path}", "case:none")
-    return path.replace("{kind}", "release").replace("{seq}", "1")
+    for name, value in {
+        "{run_id:path}": "run-none",
+        "{case_id:path}": "case:none",
+        "{kind}": "release",
+        "{seq}": "1",
+        "{cause:path}": "none",
+        "{verdict}": "release",
+        "{decision_id}": "none",
+    }.items():
+        template = template.replace(name, value)
+    return template
 
 
 def test_every_route_is_listed() -> None:

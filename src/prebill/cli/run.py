@@ -172,6 +172,7 @@ def worker(
     from prebill.settings import Settings
     from prebill.telemetry import configure
     from prebill.workflows import deliver, promotion, runtime, staging
+    from prebill.workflows.grouping import carry_on_all
     from prebill.workflows.upkeep import sweep_orphans
 
     configure()
@@ -183,6 +184,7 @@ def worker(
     working.also(lambda: audit.seal(opened.store, opened.settings.audit_heads_path), 5.0)
     office = promotion.Office(opened.settings, opened.store, "system")
     working.also(lambda: promotion.follow(office), 60.0)
+    working.also(lambda: carry_on_all(opened), 30.0)
     working.also(lambda: sweep_orphans(opened, datetime.now(UTC)), 3600.0)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -5,11 +5,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from prebill.console import words
-from prebill.console.links import case_href
+from prebill.console.links import case_href, group_href
 from prebill.console.sessions import Visitor
 from prebill.console.views import Handled, NoteRow, Option
 from prebill.store.codec import instant_text, parse_instant
 from prebill.store.engine import Tx
+from prebill.store.grouping import cause_of
 from prebill.store.handling import ESCALATED, notes_of
 from prebill.workflows.claiming import may_decide_escalated
 
@@ -29,6 +30,7 @@ _KIB: Final = 1024
 
 def handled(tx: Tx, case: dict[str, Any], visitor: Visitor, now_at: datetime) -> Handled:
     """Say where a case stands, and what this visitor may do with it."""
+    shared = cause_of(tx, case["case_id"]) if case["status"] == "open" else None
     is_escalated = case["queue"] == ESCALATED
     return Handled(
         pause=_pause(case),
@@ -37,6 +39,8 @@ def handled(tx: Tx, case: dict[str, Any], visitor: Visitor, now_at: datetime) ->
         is_escalated=is_escalated,
         needs_authority=is_escalated and not may_decide_escalated(visitor.actor),
         sleeps=_sleeps(case, now_at),
+        group_href=group_href(shared[0]) if shared else "",
+        group=f"One of {words.counted(shared[1], 'case')} with one cause" if shared else "",
         notes=tuple(_note(case["case_id"], row) for row in notes_of(tx, case["case_id"])),
     )
 

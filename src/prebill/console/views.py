@@ -208,6 +208,9 @@ class Handled:
     is_escalated: bool
     needs_authority: bool
     sleeps: tuple[Option, ...]
+    #: Where the other cases of its cause are, and how many; empty: it stands alone.
+    group_href: str
+    group: str
     notes: tuple[NoteRow, ...]
 
 
@@ -356,12 +359,76 @@ class ProblemPage:
     back_href: str
 
 
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """One cause that several open cases have."""
+
+    href: str
+    title: str
+    cases: str
+    expected_loss: str
+    due: str
+    is_late: bool
+    priority: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsPage:
+    """``/groups``: what several cases have in common, the most money first."""
+
+    title: str
+    viewer: Viewer
+    rows: tuple[GroupRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """A case of a group; ``found`` is what a person said of it, empty while it waits."""
+
+    href: str
+    case_id: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOutcome:
+    """What came of one decision on a group; ``refused`` says why for the first few."""
+
+    text: str
+    is_running: bool
+    refused: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPage:
+    """``/groups/{cause}``: the sample, the decision on the rest, the members."""
+
+    title: str
+    viewer: Viewer
+    summary: str
+    path: str
+    notice: str
+    problem: str
+    sample: tuple[MemberRow, ...]
+    sample_summary: str
+    may_release: bool
+    may_reject: bool
+    release_reasons: tuple[Option, ...]
+    error_reasons: tuple[Option, ...]
+    members: tuple[MemberRow, ...]
+    more_members: str
+    outcomes: tuple[GroupOutcome, ...]
+    is_running: bool
+
+
 #: Template of each page; a page is shown by no other.
 TEMPLATES: dict[type, str] = {
     SignInPage: "sign_in.html",
     PasswordPage: "password.html",
     QueuePage: "queue.html",
     CasePage: "case.html",
+    GroupsPage: "groups.html",
+    GroupPage: "group.html",
     RunsPage: "runs.html",
     InvoicePage: "invoice.html",
     ProblemPage: "problem.html",

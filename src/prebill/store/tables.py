@@ -27,6 +27,7 @@ from prebill.store.columns import (
     serial,
     text,
 )
+from prebill.store.grouping_tables import define_grouping
 from prebill.store.handling_tables import define_handling
 from prebill.store.model_tables import define_model_changes
 from prebill.store.reference import REFERENCE, define_reference_tables
@@ -47,6 +48,7 @@ REFERENCE_TABLES: Final = define_reference_tables(metadata)
 model_changes: Final = define_model_changes(metadata)
 claims, viewers = define_claims(metadata)
 define_handling(metadata)
+define_grouping(metadata)
 
 # ── Who may act ──────────────────────────────────────────────────────────────────────────────
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from prebill.api.routes import (
     billing_runs,
+    case_groups,
     case_handling,
     cases,
     health,
@@ -20,6 +21,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     invoices.router,
     webhooks.router,
     billing_runs.router,
+    case_groups.router,
     case_handling.router,
     cases.router,
 )
