@@ -42,6 +42,7 @@ def _refresh(opened: Installation) -> None:
     from prebill.workflows.grouping import carry_on_all
     from prebill.workflows.hook_rows import move_due
     from prebill.workflows.profiles import is_stale, prepare_profiles
+    from prebill.workflows.urgency import raise_due
 
     try:
         if is_stale(opened):
@@ -54,5 +55,6 @@ def _refresh(opened: Installation) -> None:
         _log.exception("rows of the hook could not be moved to the lake; next try in a minute")
     try:
         carry_on_all(opened)
+        raise_due(opened, datetime.now(UTC))
     except PrebillError:
-        _log.exception("a decision on a group of cases could not go on; next try in a minute")
+        _log.exception("groups or deadlines could not be looked after; next try in a minute")

@@ -174,6 +174,7 @@ def worker(
     from prebill.workflows import deliver, promotion, runtime, staging
     from prebill.workflows.grouping import carry_on_all
     from prebill.workflows.upkeep import sweep_orphans
+    from prebill.workflows.urgency import raise_due
 
     configure()
     opened = Installation.open(Settings.load())
@@ -185,6 +186,7 @@ def worker(
     office = promotion.Office(opened.settings, opened.store, "system")
     working.also(lambda: promotion.follow(office), 60.0)
     working.also(lambda: carry_on_all(opened), 30.0)
+    working.also(lambda: raise_due(opened, datetime.now(UTC)), 60.0)
     working.also(lambda: sweep_orphans(opened, datetime.now(UTC)), 3600.0)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

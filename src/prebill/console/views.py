@@ -98,6 +98,8 @@ class QueueRow:
     due: str
     is_late: bool
     priority: str
+    #: How it came about.
+    priority_parts: str
     #: Who works on it; empty: nobody.
     owner: str
     #: Asleep, asked or escalated; empty: it waits.

@@ -56,6 +56,11 @@ def minor(name: str) -> sa.Column[Any]:
     return column(name, Kind.MINOR)
 
 
+def floating(name: str) -> sa.Column[Any]:
+    """A number that is never null and no money."""
+    return column(name, Kind.FLOAT)
+
+
 def boolean(name: str) -> sa.Column[Any]:
     """A truth value that is never null."""
     return column(name, Kind.BOOLEAN)

@@ -28,7 +28,8 @@ _CASE_COLUMNS: Final = """
     coalesce(d.state, g.state) AS draft_state, l.user_id AS owner_id, w.name AS owner,
     l.expires_at AS owned_until, CASE WHEN p.until_at > :now THEN p.kind END AS pause,
     CASE WHEN p.until_at > :now THEN p.until_at END AS paused_until,
-    p.asked_user_id AS asked_id, a.name AS asked
+    p.asked_user_id AS asked_id, a.name AS asked, e.priority AS worth,
+    coalesce(y.times, 1.0) AS urgency
 """
 #: A case is on a draft of ours (d), on one of another engine (g), or on a gap: on neither.
 #: A case of the sample is on either; versions are digests, so that they can't be mixed up.
@@ -48,6 +49,7 @@ _CASE_JOINS: Final = f"""{_DRAFT_JOINS}
     LEFT JOIN users w ON w.user_id = l.user_id
     {_PAUSE_JOIN}
     LEFT JOIN users a ON a.user_id = p.asked_user_id
+    LEFT JOIN case_urgencies y ON y.case_id = c.case_id
 """
 #: Who works on a case, as a filter: nobody.
 FREE: Final = "-"

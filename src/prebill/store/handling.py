@@ -13,7 +13,7 @@ from prebill.store.engine import Row, Tx
 #: Where escalated cases wait; who decides them needs more authority than a reviewer.
 ESCALATED: Final = "escalated"
 #: Rows that last as long as a case is open.
-_PASSING: Final = ("claims", "viewers", "case_pauses", "case_escalations")
+_PASSING: Final = (*("claims", "viewers", "case_pauses", "case_escalations", "case_urgencies"),)
 
 
 @dataclass(frozen=True, slots=True)

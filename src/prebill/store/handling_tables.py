@@ -2,15 +2,27 @@
 
 import sqlalchemy as sa
 
-from prebill.store.columns import content, instant, integer, key, one_of, optional, serial, text
+from prebill.store.columns import (
+    content,
+    floating,
+    instant,
+    integer,
+    key,
+    one_of,
+    optional,
+    serial,
+    text,
+)
 
 
 def define_handling(metadata: sa.MetaData) -> None:
-    """Define ``case_notes``, ``case_files``, ``case_pauses`` and ``case_escalations``.
+    """Define ``case_notes``, ``case_files``, ``case_pauses``, ``case_escalations``, urgencies.
 
-    Notes stay for ever. A pause and an escalation are rows as long as they last: a case has at
-    most one of each.
+    Notes stay for ever. A pause, an escalation and an urgency are rows as long as they last: a
+    case has at most one of each.
     """
+    # How many times a case counts because its deadline is near; no row: once.
+    sa.Table("case_urgencies", metadata, key("case_id"), floating("times"))
     sa.Table(
         "case_files",
         metadata,

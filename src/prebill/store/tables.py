@@ -276,24 +276,19 @@ cases = sa.Table(
     one_of("status", "open", "released", "corrected", "rejected", "lapsed"),
     sa.Index(None, "draft_id", "draft_version"),
 )
-#: The queue page: open cases, the money first.
-sa.Index(
-    "ix_cases_open",
-    cases.c.priority.desc(),
-    cases.c.case_id,
-    sqlite_where=sa.text("status = 'open'"),
-    postgresql_where=sa.text("status = 'open'"),
-)
-#: The totals above the queue: read from the index alone, 100,000 open cases in 10 ms.
-sa.Index(
-    "ix_cases_totals",
-    cases.c.currency,
-    cases.c.queue,
-    cases.c.action,
-    cases.c.expected_loss_minor,
-    sqlite_where=sa.text("status = 'open'"),
-    postgresql_where=sa.text("status = 'open'"),
-)
+for _name, *_columns in (
+    # The queue page: open cases, the money first.
+    ("ix_cases_open", cases.c.priority.desc(), cases.c.case_id),
+    # The totals above it: read from the index alone, 100,000 open cases in 10 ms.
+    (
+        *("ix_cases_totals", cases.c.currency, cases.c.queue, cases.c.action),
+        cases.c.expected_loss_minor,
+    ),
+    # What deadlines are near.
+    ("ix_cases_due", cases.c.due_at),
+):
+    _is_open = sa.text("status = 'open'")
+    sa.Index(_name, *_columns, sqlite_where=_is_open, postgresql_where=_is_open)
 verdicts = sa.Table(
     "verdicts",
     metadata,

@@ -36,7 +36,10 @@ class CaseBrief(BaseModel):
     action: str
     status: str
     queue: str
+    #: ``worth`` (expected money saved per reviewer minute) times ``urgency`` of the deadline.
     priority: float | None
+    worth: float | None
+    urgency: float
     expected_loss_minor: int
     total_minor: int | None
     currency: str

@@ -129,9 +129,19 @@ def _row(row: dict[str, Any], visitor: Visitor, now_text: str) -> QueueRow:
         due=words.day(row["due_at"][:10]),
         is_late=row["due_at"] < now_text,
         priority="–" if row["priority"] is None else f"{row['priority']:,.2f}",
+        priority_parts=_parts(row),
         owner="you" if is_mine else row["owner"] or row["owner_id"] or "",
         state=_state(row),
     )
+
+
+def _parts(row: dict[str, Any]) -> str:
+    """How a priority came about."""
+    if row["worth"] is None:
+        return "Nothing waits for it"
+    loss = words.money(row["expected_loss_minor"], row["currency"])
+    times = f", times {row['urgency']:g}: its deadline is near" if row["urgency"] > 1 else ""
+    return f"{loss} expected loss, {row['worth']:,.2f} a reviewer minute{times}"
 
 
 def _state(row: dict[str, Any]) -> str:

@@ -1,3 +1,9 @@
+CREATE TABLE case_urgencies (
+	case_id TEXT NOT NULL,
+	times DOUBLE NOT NULL,
+	CONSTRAINT pk_case_urgencies PRIMARY KEY (case_id)
+)
+--
 CREATE TABLE case_files (
 	digest TEXT NOT NULL,
 	media_type TEXT NOT NULL,
@@ -43,3 +49,5 @@ CREATE TABLE case_notes (
 )
 --
 CREATE INDEX ix_case_notes_case_id_seq ON case_notes (case_id, seq)
+--
+CREATE INDEX ix_cases_due ON cases (due_at) WHERE status = 'open'
