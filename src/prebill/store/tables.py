@@ -30,6 +30,7 @@ from prebill.store.columns import (
 from prebill.store.grouping_tables import define_grouping
 from prebill.store.handling_tables import define_handling
 from prebill.store.model_tables import define_model_changes
+from prebill.store.policy_tables import define_snoozes_and_incidents
 from prebill.store.reference import REFERENCE, define_reference_tables
 
 __all__ = ["REFERENCE", "REFERENCE_TABLES", "metadata", "schema_of", "table_of"]
@@ -49,6 +50,7 @@ model_changes: Final = define_model_changes(metadata)
 claims, viewers = define_claims(metadata)
 define_handling(metadata)
 define_grouping(metadata)
+snoozes, incidents = define_snoozes_and_incidents(metadata)
 
 # ── Who may act ──────────────────────────────────────────────────────────────────────────────
 

@@ -172,6 +172,7 @@ def with_unread(scored: Scored, unread: pl.DataFrame, policy: Policy) -> Scored:
         "invoice_id",
         "currency",
         action=pl.lit("review"),
+        proposed_action=pl.lit("review"),
         p_error_basis=pl.lit("prior"),
         direction=pl.lit("unclear"),
         expected_loss_minor=pl.lit(0, dtype=pl.Int64),

@@ -6,8 +6,8 @@ a new version: the case on the old one lapses with it. The engine issues; no num
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -97,7 +97,8 @@ def store_scored(
     if changed:
         _supersede(tx, [r["draft_id"] for r in changed if r["draft_id"] in stored], actor)
         chanced = _with_chances(changed, policy)
-        _store(tx, [_placed(row, stored, policy) for row in chanced], scored, origin, actor)
+        placed = [_placed(row, stored, policy) for row in chanced]
+        _store(tx, _with_deadlines(placed, policy), scored, origin, actor)
     return drafts.decided_now(tx, versions, origin.system)
 
 
@@ -170,22 +171,38 @@ def _placed(decision: Row, stored: Mapping[str, _Stored], policy: "Policy") -> _
 
 def _case_row(case_id: str, decision: Row, policy: "Policy") -> Row:
     codes = [one["code"] for one in json.loads(decision["reasons"] or "[]")]
-    opened_at = datetime.now(UTC)
     is_sampled = decision["action"] == "release"
-    hours = policy.sampling.due_hours if is_sampled else policy.sla_hours[decision["action"]]
     kept = ("draft_id", "draft_version", "action", "currency")
     return {
         **{name: decision[name] for name in kept},
         "case_id": case_id,
         "kind": SAMPLE if is_sampled else "gate",
         "status": "open",
-        "queue": SAMPLE if is_sampled else policy.queue_of(codes),
+        "queue": SAMPLE if is_sampled else policy.queue_of(codes, decision["policy_class"]),
         "expected_loss_minor": 0 if is_sampled else decision["expected_loss_minor"],
         "priority": 0.0 if is_sampled else decision["priority"] or 0.0,
         "lock_version": 1,
-        "opened_at": opened_at,
-        "due_at": opened_at + timedelta(hours=hours),
+        "opened_at": datetime.now(UTC),
     }
+
+
+def _with_deadlines(placed: list[_Placed], policy: "Policy") -> list[_Placed]:
+    """The same with the deadlines of their cases, by the class of the decision."""
+    rows = [
+        {
+            "action": one.case["action"],
+            "policy_class": one.decision["policy_class"],
+            "opened_at": one.case["opened_at"],
+        }
+        for one in placed
+        if one.case
+    ]
+    if not rows:
+        return placed
+    due = iter(policy.due_at(pl.DataFrame(rows, schema_overrides={"policy_class": pl.String})))
+    return [
+        replace(one, case={**one.case, "due_at": next(due)}) if one.case else one for one in placed
+    ]
 
 
 def _with_chances(decisions: list[Row], policy: "Policy") -> list[Row]:

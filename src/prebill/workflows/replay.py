@@ -17,6 +17,7 @@ from prebill.bootstrap import Installation, Judges
 from prebill.core.billing.drafts import versions_of
 from prebill.core.billing.findings import DETECTOR as BILLING
 from prebill.core.errors import ConflictError, ModelError, NotFoundError
+from prebill.core.policy.decide import SNOOZED
 from prebill.core.policy.model import Policy
 from prebill.core.schemas.internal import DECISIONS
 from prebill.core.scoring.combine import error_probability, with_money
@@ -201,10 +202,14 @@ def _by_policy(
     if _is_judged(stored):
         yield _p_error(stored, features, judges, policy)
         yield _money(stored, policy)
+    if policy.ruling.reads_circumstances or SNOOZED in (decision["rules"] or ""):
+        text = "the policy asks what is not stored with a decision: --facts computes it again"
+        yield Check("decision", Outcome.LEFT_OUT, text)
+        return
     again = decided_again(stored.decision, stored.totals, stored.findings, policy)
     row = again.row(0, named=True)
     pairs: dict[str, tuple[object, object]] = {
-        name: (decision[name], row[name]) for name in ("action", "reasons")
+        name: (decision[name], row[name]) for name in ("action", "proposed_action", "reasons")
     }
     if decision["action"] == "release":
         chance = stored.decision.select(policy.sampling.propensity(pl.col("anomaly_score")))
@@ -237,12 +242,14 @@ def _money(stored: StoredDecision, policy: Policy) -> Check:
     """Direction and priority; the part of the loss that is P(never paid) needs the facts."""
     by_judges = ~pl.col("detector").is_in([BILLING, READINESS])
     asked = stored.totals.rename({"draft_id": "invoice_id"}).join(
-        stored.decision.select("invoice_id", "currency", "p_error"), on="invoice_id"
+        stored.decision.select("invoice_id", "currency", "p_error", "policy_class"),
+        on="invoice_id",
     )
-    unknown = pl.lit(None, dtype=pl.Float64)
-    money = with_money(
-        asked.with_columns(p_never=unknown), stored.findings.filter(by_judges), policy
-    ).row(0, named=True)
+    asked = asked.with_columns(
+        p_never=pl.lit(None, dtype=pl.Float64),
+        review_minutes=policy.minutes_of(pl.col("policy_class")),
+    )
+    money = with_money(asked, stored.findings.filter(by_judges), policy).row(0, named=True)
     decision = stored.decision.row(0, named=True)
     pairs: dict[str, tuple[object, object]] = {
         name: (decision[name], money[name]) for name in ("direction", "priority")

@@ -5,7 +5,7 @@ Chunks are slices of it, so that the transactions themselves stay short.
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -203,13 +203,10 @@ def sample_case_id() -> pl.Expr:
 
 
 def _cases(decisions: pl.DataFrame, kind: str, policy: "Policy", stamp: Stamp) -> pl.DataFrame:
-    allowed = {**policy.sla_hours, "release": policy.sampling.due_hours}
-    hours = {action: timedelta(hours=value) for action, value in allowed.items()}
-    deadline = pl.lit(stamp.entered_at) + pl.col("action").replace_strict(
-        hours, return_dtype=pl.Duration("us")
-    )
+    opened = decisions.with_columns(opened_at=pl.lit(stamp.entered_at))
+    codes = pl.col("reasons").str.json_decode(_CODES).list.eval(pl.element().struct.field("code"))
     return CASES.conform(
-        decisions.select(
+        opened.select(
             "draft_id",
             "draft_version",
             "action",
@@ -219,25 +216,12 @@ def _cases(decisions: pl.DataFrame, kind: str, policy: "Policy", stamp: Stamp) -
             case_id=pl.format("case:{}:{}", "draft_id", pl.col("draft_version").str.slice(0, 12)),
             kind=pl.lit(kind),
             status=pl.lit("open"),
-            queue=_queues(policy),
+            queue=policy.queues(codes, pl.col("policy_class")),
             lock_version=pl.lit(1, dtype=pl.Int64),
-            opened_at=pl.lit(stamp.entered_at),
-            due_at=deadline,
+            opened_at="opened_at",
+            due_at=policy.due_at(opened),
         )
     )
-
-
-def _queues(policy: "Policy") -> pl.Expr:
-    """The queue of the first reason that the policy routes."""
-    named = {code: queue for queue, codes in policy.routes.items() for code in codes}
-    codes = pl.col("reasons").str.json_decode(_CODES)
-    routed = codes.list.eval(
-        pl.element()
-        .struct.field("code")
-        .replace_strict(named, default=None, return_dtype=pl.String())
-        .drop_nulls()
-    )
-    return routed.list.first().fill_null(policy.default_queue)
 
 
 def _gap_decisions(result: ShardResult, policy: "Policy", stamp: Stamp) -> pl.DataFrame:
@@ -258,6 +242,7 @@ def _gap_decisions(result: ShardResult, policy: "Policy", stamp: Stamp) -> pl.Da
     rows = gaps.with_columns(
         invoice_id=pl.format("gap:{}:{}:{}", pl.lit(stamp.period), "customer_id", "product"),
         action=pl.lit("review"),
+        proposed_action=pl.lit("review"),
         anomaly_score=pl.col("score"),
         p_error=pl.col("score"),
         p_error_basis=pl.lit("prior"),

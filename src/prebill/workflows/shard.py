@@ -20,6 +20,7 @@ from prebill.core.billing.invoicing import Billed, bill, unbilled_terms, windows
 from prebill.core.billing.metering import Metered, dedupe, meter_usage, usage_days
 from prebill.core.calendar import Period, date_in_zone
 from prebill.core.schemas.internal import DRAFT_LINES, DRAFTS, GAPS, SKIPS, USAGE_DAYS
+from prebill.core.scoring.announced import terms_of
 from prebill.core.scoring.detectors import DETECTORS, Detector, Scene
 from prebill.core.scoring.frames import Agreements, Books, ScoringInputs
 from prebill.core.scoring.norms import Norms
@@ -27,7 +28,13 @@ from prebill.core.scoring.scene import scene_of
 from prebill.core.scoring.scorer import Scored, score_scene
 from prebill.core.scoring.shadow import Answers
 from prebill.workflows.corrections import Corrections, with_one_off_lines, with_quantities
-from prebill.workflows.decisions import cannot_judge, escalate, readiness, with_billing_findings
+from prebill.workflows.decisions import (
+    asked_again,
+    cannot_judge,
+    late_and_blocked,
+    readiness,
+    with_billing_findings,
+)
 
 Lap = Callable[[str], None]
 
@@ -116,9 +123,11 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
     late = late_findings(final)
     waiting = final.filter(~pl.col("is_final"), pl.col("late_text").is_not_null())
     findings = pl.concat([billed.findings, late, blockers])
-    decided = with_billing_findings(scored.decisions, billed.drafts, billed.findings, judges.policy)
-    decided = escalate(decided, late, action="review")
-    decisions = escalate(decided, blockers, action="hold")
+    asked = scored.scores
+    if asked.is_empty():
+        asked = asked_again(scored.decisions, billed.drafts)
+    decided = with_billing_findings(scored.decisions, asked, billed.findings, judges.policy)
+    decisions = late_and_blocked(decided, late, blockers, judges.policy)
     skips = pl.concat([billed.skips, unbilled_terms(expected, billed)])
     lap("post")
     return ShardResult(
@@ -184,6 +193,7 @@ def _judged(
             contracts=inputs.billing.contracts,
             subscriptions=inputs.billing.subscriptions,
         ),
+        terms=terms_of(inputs.billing.subscriptions, inputs.billing.phases, inputs.contract_terms),
     )
     try:
         scene = scene_of(questions, inputs.norms)

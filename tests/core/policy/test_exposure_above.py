@@ -10,6 +10,7 @@ import yaml
 
 from prebill.core.errors import PolicyError
 from prebill.core.policy.model import Policy
+from prebill.core.policy.ruleset import Variant
 from prebill.core.schemas.inbound import PAYMENTS
 from prebill.core.scoring.company import company_of
 from prebill.core.scoring.detectors import DRAFT_DETECTORS
@@ -154,7 +155,7 @@ def test_rule_that_fails_is_said_on_every_draft(inputs: ScoringInputs) -> None:
     def fails(*_: object) -> pl.DataFrame:
         raise ZeroDivisionError
 
-    failing = replace(broken, rules=(replace(broken.rules[0], explain=fails),))
+    failing = replace(broken, variants=(Variant(replace(broken.rules[0], explain=fails)),))
     scored = score(inputs, Models(), failing)
     assert scored.decisions["action"].unique().to_list() == ["review"]
     assert "the judge policy could not judge this draft" in row(scored)["reasons"]

@@ -135,7 +135,7 @@ def test_route_is_the_first_that_names_a_code() -> None:
         ({"failures": {"x": "hold"}}, "default"),
         ({"routes": {"default": "a", "tax": "b"}}, "list of texts"),
         ({"sla_hours": {"review": 0, "hold": 8}}, "outside"),
-        ({"payment_risk": {"natural_persons": "sometimes"}}, "allowed or forbidden"),
+        ({"payment_risk": {"natural_persons": "sometimes"}}, "one of allowed, forbidden"),
         ({"payment_risk": {"robots": "allowed"}}, "keys"),
     ],
 )

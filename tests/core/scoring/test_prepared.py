@@ -114,6 +114,7 @@ def test_each_draft_alone_gets_the_same_scores(
         assert_frame_equal(expected.feature_rows, found.feature_rows, abs_tol=1e-9)
         assert_frame_equal(expected.decisions, found.decisions, abs_tol=1e-9)
         assert_frame_equal(expected.findings, found.findings, abs_tol=1e-9)
+        assert_frame_equal(expected.scores, found.scores, abs_tol=1e-9)
         said |= set(found.findings["code"])
     assert {"total_above_history", "duplicate_invoice"} <= said or days
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from prebill.core.errors import PolicyError
-from prebill.core.policy.rules.base import number
+from prebill.core.policy.reading import number
 
 _SECTIONS: Final = {
     "reminder": {"grace_days", "latest_days", "before_due_days", "before_due_p_late"},

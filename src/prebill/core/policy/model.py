@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
@@ -11,21 +11,49 @@ import polars as pl
 import yaml
 
 from prebill.core.errors import PolicyError
+from prebill.core.policy.action import Mode
+from prebill.core.policy.approvals import Approvals, parse_approvals
+from prebill.core.policy.breaker import Breaker, parse_breaker
+from prebill.core.policy.classes import InvoiceClass, parse_classes
 from prebill.core.policy.collecting import Collecting, parse_collecting
-from prebill.core.policy.decide import decide
-from prebill.core.policy.rules import KINDS, Action, Rule
-from prebill.core.policy.rules.base import number, text, texts
+from prebill.core.policy.decide import Ruling, decide, with_class
+from prebill.core.policy.failures import Failures, parse_failures
+from prebill.core.policy.reading import chosen, keys, number, optional_number, text, texts
+from prebill.core.policy.rules import Rule
+from prebill.core.policy.ruleset import (
+    Variant,
+    rule_of,
+    rule_settings,
+    score_limits,
+    variants_of,
+)
 from prebill.core.policy.sampling import Sampling, parse_sampling
+from prebill.core.policy.service import (
+    DEFAULT,
+    Breach,
+    BusinessCalendar,
+    parse_breach,
+    parse_calendars,
+    parse_sla,
+)
 from prebill.core.schemas.internal import FINDINGS
 from prebill.core.scoring.exposure import Receivables
 
-_TOP: Final = {"version", "name", "prior", "costs", "rules", "failures", "routes", "sla_hours"}
+NEEDED: Final = frozenset(
+    {"version", "name", "prior", "costs", "rules", "failures", "routes", "sla_hours"}
+)
+#: Sections that a policy may leave out.
+OPTIONAL: Final = frozenset(
+    {
+        *("payment_risk", "collections", "sample", "mode", "classes", "calendars", "on_breach"),
+        *("approvals", "breaker"),
+    }
+)
 _PRIOR: Final = {"error", "tail_exponent"}
 _COSTS: Final = {"over", "under", "review_minutes"}
-#: Sections that a policy may leave out.
-_OPTIONAL: Final = {"payment_risk", "collections", "sample"}
-_PAYMENT_RISK: Final = {"natural_persons"}
-_VERSION: Final = 1
+#: Stated for whoever compares policies; no action follows from them.
+_MORE_COSTS: Final = {"reviewer_minute", "delay_day", "churn"}
+VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +67,20 @@ class Policy:
     cost_over: float
     cost_under: float
     review_minutes: float
-    rules: tuple[Rule, ...]
-    failures: dict[str, Action]
+    #: ``reviewer_minute`` in the reporting currency; ``delay_day`` and ``churn`` as shares of a
+    #: total: of each day it goes out late, and of a wrong one that went out.
+    more_costs: Mapping[str, float]
+    mode: Mode
+    classes: tuple[InvoiceClass, ...]
+    variants: tuple[Variant, ...]
+    failures: Failures
     routes: dict[str, list[str]]
     default_queue: str
     sla_hours: dict[str, float]
+    calendars: dict[str, BusinessCalendar]
+    on_breach: dict[str, Breach]
+    approvals: Approvals
+    breaker: Breaker | None
     judges_persons: bool
     collecting: Collecting
     sampling: Sampling
@@ -59,10 +96,12 @@ class Policy:
         PolicyError
             Not YAML, an unknown or absent key, a value outside its bounds, a rule id twice.
         """
-        document = _document(content)
-        prior = _section(document, "prior", _PRIOR)
-        costs = _section(document, "costs", _COSTS)
+        document = read_document(content)
+        prior = keys(document["prior"], "prior", _PRIOR)
+        costs = keys(document["costs"], "costs", _COSTS, _MORE_COSTS)
         routes, default_queue = _routes(document)
+        listed = rule_settings(document)
+        classes = _classes(document)
         return cls(
             name=text(document, "name", "policy"),
             digest=_digest(document),
@@ -71,15 +110,25 @@ class Policy:
             cost_over=number(costs, "over", "costs", high=100.0),
             cost_under=number(costs, "under", "costs", high=100.0),
             review_minutes=number(costs, "review_minutes", "costs", low=0.1),
-            rules=_rules(document),
-            failures=_failures(document),
+            more_costs={
+                name: optional_number(costs, name, "costs", high=1e6) or 0.0
+                for name in sorted(_MORE_COSTS)
+            },
+            mode=_mode(document),
+            classes=classes,
+            variants=variants_of(listed, classes),
+            failures=parse_failures(document["failures"]),
             routes=routes,
             default_queue=default_queue,
-            sla_hours=_sla_hours(document),
+            sla_hours=parse_sla(document["sla_hours"], "policy"),
+            calendars=_calendars(document),
+            on_breach=parse_breach(document.get("on_breach"), "policy"),
+            approvals=parse_approvals(document.get("approvals")),
+            breaker=parse_breaker(document.get("breaker")),
             judges_persons=_judges_persons(document),
             collecting=parse_collecting(document.get("collections")),
             sampling=parse_sampling(document.get("sample")),
-            score_limits=_score_limits(document),
+            score_limits=score_limits(listed),
         )
 
     @classmethod
@@ -88,9 +137,19 @@ class Policy:
         package = resources.files("prebill.core.policy")
         return cls.parse(package.joinpath("default.yaml").read_text(encoding="utf-8"))
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules as they are for everybody; classes may have other forms."""
+        return tuple(one.rule for one in self.variants if not one.only)
+
+    @property
+    def ruling(self) -> Ruling:
+        """What of the policy decides."""
+        return Ruling(self.variants, self.classes, self.failures, self.mode)
+
     def decide(self, scores: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:
         """Decide what happens to each draft; see :func:`prebill.core.policy.decide.decide`."""
-        return decide(scores, findings, self.rules, self.failures)
+        return decide(scores, findings, self.ruling)
 
     def reasons(self, scores: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
         """Say which drafts the policy's own rules object to, and why.
@@ -108,121 +167,157 @@ class Policy:
         pl.DataFrame
             ``FINDINGS``, each by the id of its rule.
         """
-        said = [rule.explain(scores, receivables) for rule in self.rules if rule.explain]
+        whole = with_class(scores, self.classes)
+        said = [
+            variant.rule.explain(variant.asked(whole), receivables)
+            for variant in self.variants
+            if variant.rule.explain
+        ]
         return pl.concat([FINDINGS.empty(), *said])
 
-    def queue_of(self, codes: list[str]) -> str:
-        """The queue of a case: the first route that names one of its codes, in rank order."""
+    def minutes(self, scores: pl.DataFrame) -> pl.Series:
+        """A reviewer's minutes for each draft, by its class; ``scores`` as for :meth:`decide`."""
+        whole = with_class(scores, self.classes)
+        return whole.select(review_minutes=self.minutes_of(pl.col("policy_class"))).to_series()
+
+    def minutes_of(self, policy_class: pl.Expr) -> pl.Expr:
+        """A reviewer's minutes by the class of a draft; null: none."""
+        own = {one.name: one.review_minutes for one in self.classes if one.review_minutes}
+        return policy_class.replace_strict(
+            own, default=self.review_minutes, return_dtype=pl.Float64
+        )
+
+    def queue_of(self, codes: list[str], policy_class: str | None = None) -> str:
+        """The queue of one case; see :meth:`queues`."""
+        case = pl.DataFrame(
+            {"codes": [codes], "policy_class": [policy_class]},
+            schema={"codes": pl.List(pl.String), "policy_class": pl.String},
+        )
+        return str(case.select(self.queues(pl.col("codes"), pl.col("policy_class"))).item())
+
+    def queues(self, codes: pl.Expr, policy_class: pl.Expr) -> pl.Expr:
+        """The queue of cases: their class's, else the first route that names a code, in rank order.
+
+        ``codes``: a list of texts; ``policy_class``: null where there is none.
+        """
         named = {code: queue for queue, listed in self.routes.items() for code in listed}
-        return next((named[code] for code in codes if code in named), self.default_queue)
+        routed = codes.list.eval(
+            pl.element().replace_strict(named, default=None, return_dtype=pl.String()).drop_nulls()
+        )
+        own = {one.name: one.queue for one in self.classes if one.queue}
+        by_class = policy_class.replace_strict(own, default=None, return_dtype=pl.String())
+        return pl.coalesce(by_class, routed.list.first(), pl.lit(self.default_queue))
+
+    def due_at(self, cases: pl.DataFrame) -> pl.Series:
+        """Deadlines, by class in hours of its calendar; of a sampled release in plain hours.
+
+        Parameters
+        ----------
+        cases : pl.DataFrame
+            ``action``, ``policy_class`` (null: not told) and ``opened_at``.
+        """
+        named = pl.col("policy_class")
+        hours = pl.col("action").replace_strict(
+            {**self.sla_hours, "release": self.sampling.due_hours}, return_dtype=pl.Float64
+        )
+        calendar: pl.Expr = pl.lit(DEFAULT if DEFAULT in self.calendars else None, pl.String)
+        for one in self.classes:
+            is_own = named == one.name
+            for action, own in one.sla_hours.items():
+                hours = pl.when(is_own & (pl.col("action") == action)).then(own).otherwise(hours)
+            if one.calendar:
+                calendar = pl.when(is_own).then(pl.lit(one.calendar)).otherwise(calendar)
+        asked = cases.select(
+            pl.col("opened_at").cast(pl.Datetime("us", "UTC")),
+            hours=hours,
+            calendar=pl.when(pl.col("action") != "release").then(calendar),
+        )
+        plain = pl.col("opened_at") + (pl.col("hours") * 3.6e9).round().cast(pl.Int64).cast(
+            pl.Duration("us")
+        )
+        due = asked.select(due_at=plain).to_series()
+        for name, one_calendar in self.calendars.items():
+            is_in = asked.select(pl.col("calendar").eq_missing(pl.lit(name))).to_series()
+            mine = asked.filter(is_in)
+            if not mine.is_empty():
+                own_due = one_calendar.due_at(mine["opened_at"], mine["hours"])
+                due = due.scatter(is_in.arg_true(), own_due)
+        return due
+
+    def after_deadline(self, cases: pl.DataFrame) -> pl.Series:
+        """What happens to cases whose deadline passed: ``keep``, ``escalate`` or ``release``.
+
+        Parameters
+        ----------
+        cases : pl.DataFrame
+            ``action``, ``policy_class`` (null: not told), ``currency`` and ``total_minor``.
+        """
+        way = pl.lit("keep")
+        for action, breach in self.on_breach.items():
+            way = pl.when(pl.col("action") == action).then(breach.of()).otherwise(way)
+        for one in self.classes:
+            for action, breach in one.on_breach.items():
+                is_own = (pl.col("policy_class") == one.name) & (pl.col("action") == action)
+                way = pl.when(is_own).then(breach.of()).otherwise(way)
+        return cases.with_columns(way=way)["way"]
 
 
-def _document(content: str) -> dict[str, object]:
+def read_document(content: str) -> dict[str, object]:
+    """Read the text as a mapping of sections.
+
+    Raises
+    ------
+    PolicyError
+        It is not YAML, another version, or has unknown or absent sections.
+    """
     try:
         document = yaml.safe_load(content)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a value such as 2026-02-31
         message = f"policy is not YAML: {error}"
         raise PolicyError(message) from error
     if not isinstance(document, dict):
         message = "policy must be a mapping with version, name, prior, costs, rules"
         raise PolicyError(message)
-    _refuse_unknown(document, _TOP | (_OPTIONAL & set(document)), "policy")
-    if document.get("version") != _VERSION:
-        message = f"policy version must be {_VERSION}, not {document.get('version')!r}"
-        raise PolicyError(message)
+    keys(document, "policy", NEEDED, OPTIONAL)
+    if document.get("version") != VERSION:
+        message = f"policy version must be {VERSION}, not {document.get('version')!r}"
+        raise PolicyError(message, setting="version")
     return document
 
 
 def _digest(document: Mapping[str, object]) -> str:
-    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    """Of the canonical form; a day is its text, whether it stands in quotes or not."""
+    canonical = json.dumps(
+        document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str
+    )
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _refuse_unknown(mapping: Mapping[str, object], known: set[str], where: str) -> None:
-    absent = sorted(known - set(mapping))
-    unknown = sorted(str(key) for key in mapping if key not in known)
-    if absent or unknown:
-        parts = [f"unknown keys {unknown}"] * bool(unknown) + [f"absent keys {absent}"] * bool(
-            absent
-        )
-        message = f"{where} has {' and '.join(parts)}"
-        raise PolicyError(message, where=where, unknown=unknown, absent=absent)
+def _mode(document: Mapping[str, object]) -> Mode:
+    return Mode(chosen(document.get("mode", Mode.ENFORCE), tuple(Mode), "mode"))
 
 
-def _section(document: Mapping[str, object], name: str, known: set[str]) -> Mapping[str, object]:
-    section = document[name]
-    if not isinstance(section, dict):
-        message = f"{name} must be a mapping"
-        raise PolicyError(message, where=name)
-    if known:
-        _refuse_unknown(section, known, name)
-    return section
+def _classes(document: Mapping[str, object]) -> tuple[InvoiceClass, ...]:
+    """Classes; each calendar that one names must be there."""
+    ids = frozenset(str(rule["id"]) for rule in rule_settings(document))
+    classes = parse_classes(document.get("classes"), ids)
+    calendars = document.get("calendars")
+    known = calendars if isinstance(calendars, dict) else {}
+    for one in classes:
+        if one.calendar is not None:
+            chosen(one.calendar, known, f"class {one.name}.calendar")
+    return classes
 
 
-def _action(value: object, where: str) -> Action:
-    names = {action.name.lower(): action for action in Action}
-    if value not in names:
-        message = f"{where}: action must be one of {', '.join(names)}, not {value!r}"
-        raise PolicyError(message, where=where)
-    return names[str(value)]
-
-
-def _rules(document: Mapping[str, object]) -> tuple[Rule, ...]:
-    listed = document["rules"]
-    if not isinstance(listed, list) or not all(isinstance(rule, dict) for rule in listed):
-        message = "rules must be a list of mappings"
-        raise PolicyError(message, where="rules")
-    rules = tuple(_rule(rule) for rule in listed)
-    ids = [rule.rule_id for rule in rules]
-    twice = sorted({rule_id for rule_id in ids if ids.count(rule_id) > 1})
-    if twice:
-        message = f"rule ids stand twice: {', '.join(twice)}"
-        raise PolicyError(message, where="rules", ids=twice)
-    return rules
-
-
-def _rule(settings: Mapping[str, object]) -> Rule:
-    rule_id = text(settings, "id", "a rule")
-    kind = KINDS.get(str(settings.get("kind")))
-    if kind is None:
-        message = f"{rule_id}: unknown kind {settings.get('kind')!r}; known: {', '.join(KINDS)}"
-        raise PolicyError(message, where=rule_id)
-    _refuse_unknown(settings, {"id", "kind", "action", *kind.settings}, rule_id)
-    action = _action(settings["action"], rule_id)
-    if action > kind.strictest:
-        most = kind.strictest.name.lower()
-        message = f"{rule_id}: a rule of kind {kind.name} leads to {most} at most"
-        raise PolicyError(message, where=rule_id)
-    explain = None if kind.explain is None else kind.explain(settings, rule_id)
-    return Rule(rule_id, action, kind.build(settings, rule_id), explain)
-
-
-def _score_limits(document: Mapping[str, object]) -> dict[str, float]:
-    """Read from rules that were parsed already."""
-    limits: dict[str, float] = {}
-    rules = document["rules"]
-    for rule in rules if isinstance(rules, list) else []:
-        if rule.get("score") == "anomaly_score":
-            action, limit = str(rule["action"]), float(rule["at_least"])
-            limits[action] = min(limit, limits.get(action, limit))
-    return limits
-
-
-def _failures(document: Mapping[str, object]) -> dict[str, Action]:
-    section = _section(document, "failures", set())
-    failures = {str(name): _action(value, f"failures.{name}") for name, value in section.items()}
-    if "default" not in failures:
-        message = "failures must name a default"
-        raise PolicyError(message, where="failures")
-    released = [name for name, action in failures.items() if action is Action.RELEASE]
-    if released:
-        message = f"failures of {', '.join(released)} may not release: a judge failed"
-        raise PolicyError(message, where="failures")
-    return failures
+def _calendars(document: Mapping[str, object]) -> dict[str, BusinessCalendar]:
+    return parse_calendars(document.get("calendars"))
 
 
 def _routes(document: Mapping[str, object]) -> tuple[dict[str, list[str]], str]:
-    section = _section(document, "routes", set())
+    section = document["routes"]
+    if not isinstance(section, dict):
+        message = "routes must be a mapping"
+        raise PolicyError(message, where="routes")
     default_queue = text(section, "default", "routes")
     queues = [name for name in section if name != "default"]
     return {name: texts(section, name, "routes") for name in queues}, default_queue
@@ -231,13 +326,29 @@ def _routes(document: Mapping[str, object]) -> tuple[dict[str, list[str]], str]:
 def _judges_persons(document: Mapping[str, object]) -> bool:
     if "payment_risk" not in document:
         return True
-    said = _section(document, "payment_risk", _PAYMENT_RISK)["natural_persons"]
-    if said not in ("allowed", "forbidden"):
-        message = f"payment_risk.natural_persons must be allowed or forbidden, not {said!r}"
-        raise PolicyError(message)
+    section = keys(document["payment_risk"], "payment_risk", {"natural_persons"})
+    said = chosen(
+        section["natural_persons"], ("allowed", "forbidden"), "payment_risk.natural_persons"
+    )
     return said == "allowed"
 
 
-def _sla_hours(document: Mapping[str, object]) -> dict[str, float]:
-    section = _section(document, "sla_hours", {"review", "hold"})
-    return {name: number(section, name, "sla_hours", low=0.1) for name in ("review", "hold")}
+#: Readers of single sections, so that all that is wrong can be told at once.
+READERS: Final[tuple[Callable[[Mapping[str, object]], object], ...]] = (
+    lambda document: keys(document["prior"], "prior", _PRIOR),
+    lambda document: keys(document["costs"], "costs", _COSTS, _MORE_COSTS),
+    lambda document: parse_failures(document["failures"]),
+    _routes,
+    _mode,
+    _classes,
+    _calendars,
+    _judges_persons,
+    lambda document: parse_sla(document["sla_hours"], "policy"),
+    lambda document: parse_breach(document.get("on_breach"), "policy"),
+    lambda document: parse_approvals(document.get("approvals")),
+    lambda document: parse_breaker(document.get("breaker")),
+    lambda document: parse_collecting(document.get("collections")),
+    lambda document: parse_sampling(document.get("sample")),
+    lambda document: variants_of(rule_settings(document), _classes(document)),
+)
+__all__ = ["Policy", "read_document", "rule_of"]

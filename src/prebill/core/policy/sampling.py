@@ -12,7 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from prebill.core.errors import PolicyError
-from prebill.core.policy.rules.base import number
+from prebill.core.policy.reading import number
 
 #: Every released draft has at least this chance, whatever a policy says.
 LEAST_SHARE: Final = 0.005

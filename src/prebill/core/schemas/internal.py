@@ -138,7 +138,7 @@ DECISIONS = Frame(
     ("invoice_id",),
     (
         text("invoice_id", "draft"),
-        text("action", "release, review, hold"),
+        text("action", "release, review, hold: what takes effect"),
         floating("anomaly_score", "unsupervised, [0, 1], high = unusual"),
         floating("p_error", "P(corrected by a reviewer or a credit note within 90 days)"),
         text("p_error_basis", "labels or prior"),
@@ -154,6 +154,11 @@ DECISIONS = Frame(
         text("reasons", "JSON list of {code, text, amount_minor, lines}"),
         text("model_versions", "JSON object model -> digest or 'rule'"),
         text("policy_hash", "SHA-256 of the canonical policy"),
+        optional(text("proposed_action", "what the policy's rules lead to, whatever its mode")),
+        optional(text("rules", "ids of the rules that hit, comma separated; null: none was asked")),
+        optional(
+            text("policy_class", "class of the draft; default: none; null: no policy was asked")
+        ),
     ),
 )
 GAPS = Frame(

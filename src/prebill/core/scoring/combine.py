@@ -46,9 +46,8 @@ class Terms(Protocol):
     def cost_under(self) -> float:
         """Cost of one unit under-billed and issued."""
 
-    @property
-    def review_minutes(self) -> float:
-        """Minutes a reviewer needs for a draft."""
+    def minutes(self, scores: pl.DataFrame) -> pl.Series:
+        """Minutes a reviewer needs for each draft."""
 
     @property
     def judges_persons(self) -> bool:
@@ -120,7 +119,7 @@ def with_money(drafts: pl.DataFrame, findings: pl.DataFrame, terms: Terms) -> pl
     Parameters
     ----------
     drafts : pl.DataFrame
-        ``invoice_id, currency, total_minor, p_error, p_never``.
+        ``invoice_id, currency, total_minor, p_error, p_never, review_minutes``.
     findings : pl.DataFrame
         ``FINDINGS``. Judges that name the same fault twice are not added up: the largest
         over-billing and the largest under-billing count.
@@ -158,7 +157,7 @@ def with_money(drafts: pl.DataFrame, findings: pl.DataFrame, terms: Terms) -> pl
         expected_loss_minor=pl.col("saved_minor") + pl.col("unpaid_minor"),
         # Divided by a column: polars divides many rows by a number as it multiplies by its inverse,
         # but one row not, and the last bit would differ.
-        priority=pl.col("saved_minor") / (_FACTOR * terms.review_minutes),
+        priority=pl.col("saved_minor") / (_FACTOR * pl.col("review_minutes")),
     )
     return collected(plan)
 

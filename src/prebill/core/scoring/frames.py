@@ -31,6 +31,8 @@ REFERENCE_ROWS: Final = 30_000
 WARM_UP_DAYS: Final = 60
 WARM_ROWS: Final = 1_000
 DAY: Final = timedelta(days=1)
+#: No rule is snoozed.
+SNOOZES: Final = pl.DataFrame(schema={"customer_id": pl.String, "rule_id": pl.String})
 _SEED: Final = 1
 _SLICES: Final = 10_000
 
@@ -75,7 +77,7 @@ class ScoringInputs:
     ``remembered``: rows of :func:`payment_profile.remembered`, made before; payment figures then
     read them instead of ``payments`` and ``credit_notes``. ``owed``: what was open when those were
     made (:func:`exposure.owed`), read instead of the history with them. ``terms``: what contracts
-    say, where nothing prices them (:mod:`announced`).
+    say (:mod:`announced`). ``snoozes``: ``customer_id, rule_id`` of rules that are snoozed now.
     """
 
     history: Books
@@ -87,6 +89,7 @@ class ScoringInputs:
     usage_days: pl.DataFrame = field(default_factory=USAGE_DAYS.empty)
     agreements: Agreements | None = None
     terms: pl.DataFrame = field(default_factory=TERMS.empty)
+    snoozes: pl.DataFrame = field(default_factory=SNOOZES.clone)
     as_of_on: date | None = None
     remembered: pl.DataFrame | None = None
     owed: pl.DataFrame | None = None
@@ -142,6 +145,7 @@ def settle(inputs: ScoringInputs) -> ScoringInputs:
         usage_days=usage,
         agreements=inputs.agreements,
         terms=inputs.terms,
+        snoozes=inputs.snoozes,
         as_of_on=inputs.as_of_on,
         remembered=inputs.remembered,
         owed=inputs.owed,

@@ -14,6 +14,7 @@ from prebill.core.money import DECIMAL
 from prebill.core.schemas.inbound import CUSTOMERS, INVOICE_LINES, INVOICES
 from prebill.core.schemas.internal import USAGE_DAYS
 from prebill.core.scoring.detectors.base import Scene
+from prebill.core.scoring.earlier import earlier
 from prebill.core.scoring.exposure import OWED, Receivables, owed
 from prebill.core.scoring.features import (
     invariants,
@@ -281,6 +282,7 @@ def _profiles(prepared: Prepared, books: Books, everybody: Everybody) -> Profile
         ),
         twins=pl.concat([prepared.twins, twins.profile(books)]),
         usage=pl.DataFrame(),
+        earlier=earlier(prepared.measures, rows),
         everybody=everybody,
     )
 

@@ -9,6 +9,7 @@ from datetime import date
 
 import polars as pl
 
+from prebill.core.scoring.earlier import earlier
 from prebill.core.scoring.features import (
     invariants,
     line_mix,
@@ -56,7 +57,7 @@ class Profiles:
     invoice (:func:`variance.profile`); ``products`` (:func:`invariants.profile`); ``previous``
     (:func:`line_mix.profile`) with ``repeats``, how many lines of that previous invoice repeated
     the one before; ``own`` (:mod:`treatment`); ``twins`` (:func:`twins.profile`); ``usage``
-    (:func:`usage_shape.profile`).
+    (:func:`usage_shape.profile`); ``earlier`` (:func:`earlier.earlier`).
     """
 
     history: pl.DataFrame
@@ -67,6 +68,7 @@ class Profiles:
     own: treatment.Own
     twins: pl.DataFrame
     usage: pl.DataFrame
+    earlier: pl.DataFrame
     everybody: Everybody
 
 
@@ -108,6 +110,7 @@ def profiles_of(
         own=treatment.profile(books.invoices, keys),
         twins=twins.profile(books, keys),
         usage=usage_shape.profile(inputs.usage_days, books.invoices, keys),
+        earlier=earlier(books.invoices, keys),
         everybody=everybody,
     )
 

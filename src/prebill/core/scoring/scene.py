@@ -144,8 +144,9 @@ def scene_from(
     )
     usage = usage_shape.features(rows, profiles.usage)
     meters = billed_usage.meters(_past(facts), usage) if norms is None else norms.meters
+    metered = billed_usage.features(facts, usage, meters)
     plan = rows.lazy()
-    for part in (*parts, billed_usage.features(facts, usage, meters), _largest(usage)):
+    for part in (*parts, metered, _largest(usage), profiles.earlier):
         plan = plan.join(part.lazy(), on="invoice_id", how="left", maintain_order="left")
     before = profiles.repeats.lazy()
     rows = collected(plan.join(before, on="previous_id", how="left", maintain_order="left"))

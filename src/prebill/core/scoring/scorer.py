@@ -8,6 +8,7 @@ import polars as pl
 from prebill.core.errors import ModelError
 from prebill.core.schemas.frame import collected
 from prebill.core.schemas.internal import DECISIONS, FINDINGS, GAPS
+from prebill.core.scoring.circumstances import CIRCUMSTANCES, circumstances
 from prebill.core.scoring.combine import (
     HEAD,
     Terms,
@@ -40,12 +41,16 @@ _FAILED = "the judge {} could not judge this draft: {}"
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Decisions and everything they rest on."""
+    """Decisions and everything they rest on.
+
+    ``scores``: what the policy decided on, with ``CIRCUMSTANCES``; no row where nothing was judged.
+    """
 
     decisions: pl.DataFrame
     findings: pl.DataFrame
     feature_rows: pl.DataFrame
     gaps: pl.DataFrame
+    scores: pl.DataFrame = field(default_factory=CIRCUMSTANCES.empty)
     notes: list[str] = field(default_factory=list)
 
 
@@ -122,13 +127,16 @@ def score_scene(
         judges_persons=policy.judges_persons,
     )
     plan = scene.drafts.lazy().select(*_OF_DRAFT, confidence=confidence(pl.col("known")))
-    for part in (chances.frame, payment.figures):
+    for part in (chances.frame, payment.figures, circumstances(scene)):
         plan = plan.join(part.lazy(), on="invoice_id", how="left", maintain_order="left")
-    scores = with_money(collected(plan), findings, policy)
+    known = collected(plan)
+    known = known.with_columns(review_minutes=policy.minutes(known))
+    scores = with_money(known, findings, policy)
     findings = pl.concat([findings, _reasons(scores, scene, policy, is_learnt=is_learnt)])
     versions = {**models.versions, **payment.versions, **chances.versions}
     decisions = _decisions(scores, findings, policy, versions)
-    return Scored(decisions, findings, seen, gaps, [*payment.notes, *chances.notes])
+    notes = [*payment.notes, *chances.notes]
+    return Scored(decisions, findings, seen, gaps, scores, notes)
 
 
 def _answers(scene: Scene, detectors: tuple[Detector, ...]) -> dict[str, Judged]:

@@ -1,91 +1,108 @@
-"""The contract of a policy rule: parse its own settings strictly, answer for whole frames."""
+"""The contract of a policy rule: parse its own settings strictly, answer for whole frames.
+
+Most rules are a :class:`Condition`: an expression over what is known of a draft that is true, false
+or, where it can't be told, null. The others answer for themselves.
+"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import polars as pl
 
-from prebill.core.errors import PolicyError
+from prebill.core.policy.action import Action
+from prebill.core.schemas.internal import FINDINGS
+from prebill.core.scoring.detectors.base import COULD_NOT_JUDGE, EXACT, findings_of
 from prebill.core.scoring.exposure import Receivables
 
 #: A rule's answer: the drafts it hits.
 HITS: Final = pl.Schema({"invoice_id": pl.String})
+#: Code of what a rule says that could not judge; `decide` asks the rule itself again.
+UNDECIDED: Final = "rule_could_not_judge"
 
 Evaluate = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
 #: A rule's own reasons (``FINDINGS``) from scores and receivables; its detector is the rule's id.
 Explain = Callable[[pl.DataFrame, Receivables], pl.DataFrame]
 
 
-class Action(IntEnum):
-    """What happens to a draft; several answers combine by maximum."""
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """When a rule hits, over the columns of scores and ``CIRCUMSTANCES``.
 
-    RELEASE = 0
-    REVIEW = 1
-    HOLD = 2
+    ``hit``: null where it can't be told; ``text``: the reason of a hit, with money; ``missing``:
+    what a draft lacks where it can't be told, in words.
+    """
+
+    code: str
+    hit: pl.Expr
+    text: pl.Expr
+    missing: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule in force: its stable id, what it leads to, and which drafts it hits.
 
-    ``explain``: for a rule that no judge's finding explains; it then hits what it explained.
+    ``explain``: for a rule that no judge's finding explains; ``undecided``: the drafts of which it
+    can't tell.
     """
 
     rule_id: str
     action: Action
     hits: Evaluate
     explain: Explain | None = None
+    undecided: Callable[[pl.DataFrame], pl.DataFrame] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RuleKind:
-    """A registered kind: its name in the policy text, its settings, and how it is built.
+    """A registered kind: its name in the policy text, its settings, and how a rule is built of it.
 
-    ``explain``: builds the rule's own reasons; ``strictest``: what a rule of the kind may lead to
-    at most.
+    ``settings``: name → JSON Schema of its values; those in ``optional`` may be left out. Either
+    ``build``, with ``explain`` for the rule's own reasons, or ``condition``. ``strictest``: what a
+    rule of the kind may lead to at most.
     """
 
     name: str
-    settings: frozenset[str]
-    build: Callable[[Mapping[str, object], str], Evaluate]
+    meaning: str
+    settings: Mapping[str, Mapping[str, Any]]
+    build: Callable[[Mapping[str, object], str], Evaluate] | None = None
     explain: Callable[[Mapping[str, object], str], Explain] | None = None
+    condition: Callable[[Mapping[str, object], str], Condition] | None = None
     strictest: Action = Action.HOLD
+    optional: frozenset[str] = field(default_factory=frozenset)
+
+    def rule(self, settings: Mapping[str, object], rule_id: str, action: Action) -> Rule:
+        """Build a rule from settings whose keys were checked."""
+        if self.condition is not None:
+            return _conditional(self.condition(settings, rule_id), rule_id, action)
+        if self.build is None:
+            message = f"the rule kind {self.name} has neither build nor condition"
+            raise ValueError(message)
+        explain = None if self.explain is None else self.explain(settings, rule_id)
+        return Rule(rule_id, action, self.build(settings, rule_id), explain)
 
 
-def number(settings: Mapping[str, object], name: str, rule_id: str, **bounds: float) -> float:
-    """Read a number between ``low`` and ``high``.
+def _conditional(condition: Condition, rule_id: str, action: Action) -> Rule:
+    def hits(scores: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
+        return scores.filter(condition.hit).select("invoice_id")
 
-    Raises
-    ------
-    PolicyError
-        It is absent, not a number, or out of bounds.
-    """
-    value = settings.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        message = f"{rule_id}: {name} must be a number, not {value!r}"
-        raise PolicyError(message, where=rule_id, setting=name)
-    low, high = bounds.get("low", 0.0), bounds.get("high", float("inf"))
-    if not low <= value <= high:
-        message = f"{rule_id}: {name} is {value}, outside {low} to {high}"
-        raise PolicyError(message, where=rule_id, setting=name)
-    return float(value)
+    def undecided(scores: pl.DataFrame) -> pl.DataFrame:
+        return scores.filter(condition.hit.is_null()).select("invoice_id")
 
+    def explain(scores: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:  # noqa: ARG001
+        unknown = pl.lit(f"the rule {rule_id} could not judge: {condition.missing}")
+        told = scores.with_columns(hit=condition.hit).filter(pl.col("hit").fill_null(value=True))
+        if told.is_empty():
+            return FINDINGS.empty()
+        is_hit = pl.col("hit").is_not_null()
+        worded = told.select(
+            "invoice_id",
+            code=pl.when(is_hit).then(pl.lit(condition.code)).otherwise(pl.lit(UNDECIDED)),
+            score=pl.when(is_hit).then(1.0),
+            basis=pl.when(is_hit).then(pl.lit(EXACT)).otherwise(pl.lit(COULD_NOT_JUDGE)),
+            text=pl.when(is_hit).then(condition.text).otherwise(unknown),
+        )
+        return findings_of(worded, rule_id)
 
-def text(settings: Mapping[str, object], name: str, rule_id: str) -> str:
-    """Read a text that is not empty."""
-    value = settings.get(name)
-    if not isinstance(value, str) or not value:
-        message = f"{rule_id}: {name} must be a text, not {value!r}"
-        raise PolicyError(message, where=rule_id, setting=name)
-    return value
-
-
-def texts(settings: Mapping[str, object], name: str, rule_id: str) -> list[str]:
-    """Read a list of texts that is not empty."""
-    value = settings.get(name)
-    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
-        message = f"{rule_id}: {name} must be a list of texts, not {value!r}"
-        raise PolicyError(message, where=rule_id, setting=name)
-    return [str(item) for item in value]
+    return Rule(rule_id, action, hits, explain, undecided)

@@ -6,14 +6,14 @@ forbids payment risk for them.
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Final
 
 import polars as pl
 
-from prebill.core.errors import PolicyError
-from prebill.core.money import CURRENCY_EXPONENTS
-from prebill.core.policy.rules.base import Action, Evaluate, Explain, RuleKind, number
+from prebill.core.policy.action import Action
+from prebill.core.policy.reading import limit_minor, money_limits, number
+from prebill.core.policy.rules.base import Evaluate, Explain, RuleKind
+from prebill.core.policy.shapes import LIMITS, numbers
 from prebill.core.schemas.internal import FINDINGS
 from prebill.core.scoring.detectors.base import EXACT, findings_of
 from prebill.core.scoring.exposure import Receivables, exposures
@@ -21,14 +21,13 @@ from prebill.core.scoring.models.payment_distribution import LATEST_DAYS
 from prebill.core.scoring.words import money_text, percent_text
 
 CODE: Final = "exposure_above_limit"
-_EXPONENT_ELSE: Final = 2
 
 
 def build(settings: Mapping[str, object], rule_id: str) -> Evaluate:
     """Hit the drafts that :func:`explain` of the same rule names."""
     number(settings, "p_late", rule_id, low=0.5, high=1.0)
     number(settings, "p_never", rule_id, low=0.01, high=1.0)
-    _limits(settings, rule_id)
+    money_limits(settings, "limits", rule_id)
 
     def hits(scores: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
         named = findings.filter(pl.col("code") == CODE, pl.col("detector") == rule_id)
@@ -45,12 +44,7 @@ def explain(settings: Mapping[str, object], rule_id: str) -> Explain:
     """
     late = number(settings, "p_late", rule_id, low=0.5, high=1.0)
     never = number(settings, "p_never", rule_id, low=0.01, high=1.0)
-    limits = _limits(settings, rule_id)
-    otherwise = _minor(limits["default"], _EXPONENT_ELSE)
-    by_currency = {
-        currency: _minor(limits.get(currency, limits["default"]), exponent)
-        for currency, exponent in CURRENCY_EXPONENTS.items()
-    }
+    limit = limit_minor(money_limits(settings, "limits", rule_id))
 
     def named(scores: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
         risky = scores.filter(
@@ -61,9 +55,6 @@ def explain(settings: Mapping[str, object], rule_id: str) -> Explain:
         if risky.is_empty():
             return FINDINGS.empty()
         owed = exposures(risky, receivables)
-        limit = pl.col("currency").replace_strict(
-            by_currency, default=otherwise, return_dtype=pl.Int64
-        )
         above = (
             risky.join(owed, on="invoice_id", maintain_order="left")
             .with_columns(limit_minor=limit)
@@ -79,23 +70,6 @@ def explain(settings: Mapping[str, object], rule_id: str) -> Explain:
         return findings_of(told, rule_id)
 
     return named
-
-
-def _limits(settings: Mapping[str, object], rule_id: str) -> dict[str, float]:
-    given = settings.get("limits")
-    if not isinstance(given, dict) or "default" not in given:
-        message = f"{rule_id}: limits must be a mapping of currencies with a default"
-        raise PolicyError(message, where=rule_id, setting="limits")
-    unknown = sorted(str(name) for name in given if name not in {"default", *CURRENCY_EXPONENTS})
-    if unknown:
-        message = f"{rule_id}: limits name unknown currencies {', '.join(unknown)}"
-        raise PolicyError(message, where=rule_id, setting="limits")
-    return {str(name): number(given, name, f"{rule_id}.limits", high=1e11) for name in given}
-
-
-def _minor(limit: float, exponent: int) -> int:
-    """A limit in minor units; what is below one is cut."""
-    return int(Decimal(str(limit)).scaleb(exponent))
 
 
 def _text() -> pl.Expr:
@@ -139,7 +113,12 @@ def _text() -> pl.Expr:
 
 EXPOSURE_ABOVE: Final = RuleKind(
     "exposure_above",
-    frozenset({"limits", "p_late", "p_never"}),
+    "a likely late payer whose open money and this draft are above a limit",
+    {
+        "limits": LIMITS,
+        "p_late": numbers(0.5, 1, "likely late from this on"),
+        "p_never": numbers(0.01, 1, "or never paid"),
+    },
     build,
     explain=explain,
     strictest=Action.REVIEW,

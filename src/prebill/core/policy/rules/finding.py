@@ -5,7 +5,9 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.policy.rules.base import Evaluate, RuleKind, number, texts
+from prebill.core.policy.reading import number, texts
+from prebill.core.policy.rules.base import Evaluate, RuleKind
+from prebill.core.policy.shapes import SHARE, words
 
 
 def build(settings: Mapping[str, object], rule_id: str) -> Evaluate:
@@ -28,4 +30,9 @@ def build(settings: Mapping[str, object], rule_id: str) -> Evaluate:
     return hits
 
 
-FINDING: Final = RuleKind("finding", frozenset({"codes", "min_score", "min_share"}), build)
+FINDING: Final = RuleKind(
+    "finding",
+    "a finding of one of the codes, certain enough and large enough",
+    {"codes": words("reason codes"), "min_score": SHARE, "min_share": SHARE},
+    build,
+)

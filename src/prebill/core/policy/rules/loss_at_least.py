@@ -6,7 +6,9 @@ from typing import Final
 import polars as pl
 
 from prebill.core.money import CURRENCY_EXPONENTS
-from prebill.core.policy.rules.base import Evaluate, RuleKind, number
+from prebill.core.policy.reading import number
+from prebill.core.policy.rules.base import Evaluate, RuleKind
+from prebill.core.policy.shapes import SHARE, numbers
 
 
 def build(settings: Mapping[str, object], rule_id: str) -> Evaluate:
@@ -27,4 +29,12 @@ def build(settings: Mapping[str, object], rule_id: str) -> Evaluate:
     return hits
 
 
-LOSS_AT_LEAST: Final = RuleKind("loss_at_least", frozenset({"at_least", "min_p_error"}), build)
+LOSS_AT_LEAST: Final = RuleKind(
+    "loss_at_least",
+    "an expected loss from an amount on, of an error that is likely enough",
+    {
+        "at_least": numbers(0, 1e15, "major units of the draft's currency"),
+        "min_p_error": SHARE,
+    },
+    build,
+)

@@ -6,7 +6,9 @@ from typing import Final
 import polars as pl
 
 from prebill.core.errors import PolicyError
-from prebill.core.policy.rules.base import Evaluate, RuleKind, number, text
+from prebill.core.policy.reading import number, text
+from prebill.core.policy.rules.base import Evaluate, RuleKind
+from prebill.core.policy.shapes import SHARE
 
 SCORES: Final = ("anomaly_score", "p_error", "p_late")
 
@@ -25,4 +27,9 @@ def build(settings: Mapping[str, object], rule_id: str) -> Evaluate:
     return hits
 
 
-SCORE_AT_LEAST: Final = RuleKind("score_at_least", frozenset({"score", "at_least"}), build)
+SCORE_AT_LEAST: Final = RuleKind(
+    "score_at_least",
+    "a score from a limit on",
+    {"score": {"enum": list(SCORES)}, "at_least": SHARE},
+    build,
+)

@@ -82,7 +82,7 @@ def _findings(frame: pl.DataFrame) -> pl.DataFrame:
     if unusual.is_empty():
         return NOTHING
     own = unusual.filter(pl.col("total_center").is_not_null()).with_columns(
-        ordinary=_ordinary_minor()
+        ordinary=ordinary_minor(pl.col("agreed_change_minor").fill_null(0.0))
     )
     own = own.with_columns(amount_minor=pl.col("total_minor") - pl.col("ordinary"))
     ratio = pl.col("total_minor") / pl.col("ordinary")
@@ -140,10 +140,9 @@ def _of_newcomers(unusual: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _ordinary_minor() -> pl.Expr:
+def ordinary_minor(agreed: pl.Expr) -> pl.Expr:
     """The own median with the portfolio's move, the season and what the contract changed."""
     center = pl.col("total_center") + pl.col("portfolio_move") + pl.col("total_season").fill_null(0)
-    agreed = pl.col("agreed_change_minor").fill_null(0.0)
     return estimated_minor(_grown(center) + agreed)
 
 

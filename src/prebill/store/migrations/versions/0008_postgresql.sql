@@ -1,38 +1,41 @@
-CREATE TABLE case_causes (
-	case_id TEXT COLLATE "C" NOT NULL,
-	cause TEXT COLLATE "C" NOT NULL,
-	detached_at TEXT COLLATE "C",
-	detached_by TEXT COLLATE "C",
-	CONSTRAINT pk_case_causes PRIMARY KEY (case_id)
-)
+ALTER TABLE decisions ADD COLUMN proposed_action TEXT COLLATE "C"
 --
-CREATE INDEX ix_case_causes_cause_case_id ON case_causes (cause, case_id)
+ALTER TABLE decisions ADD COLUMN rules TEXT COLLATE "C"
 --
-CREATE TABLE group_decisions (
-	decision_id TEXT COLLATE "C" NOT NULL,
-	cause TEXT COLLATE "C" NOT NULL,
-	verdict TEXT COLLATE "C" NOT NULL,
-	reason_code TEXT COLLATE "C" NOT NULL,
-	note TEXT COLLATE "C" NOT NULL,
-	sampled BIGINT NOT NULL,
-	status TEXT COLLATE "C" NOT NULL,
-	entered_at TEXT COLLATE "C" NOT NULL,
+ALTER TABLE decisions ADD COLUMN policy_class TEXT COLLATE "C"
+--
+CREATE TABLE snoozes (
+	snooze_id TEXT COLLATE "C" NOT NULL,
+	rule_id TEXT COLLATE "C" NOT NULL,
+	customer_id TEXT COLLATE "C" NOT NULL,
+	reason TEXT COLLATE "C" NOT NULL,
+	until_at TEXT COLLATE "C" NOT NULL,
 	entered_by TEXT COLLATE "C" NOT NULL,
-	finished_at TEXT COLLATE "C",
-	CONSTRAINT pk_group_decisions PRIMARY KEY (decision_id),
-	CONSTRAINT ck_group_decisions_verdict_is_known CHECK (verdict IN ('release', 'reject')),
-	CONSTRAINT ck_group_decisions_status_is_known CHECK (status IN ('running', 'finished'))
+	entered_at TEXT COLLATE "C" NOT NULL,
+	ended_by TEXT COLLATE "C",
+	ended_at TEXT COLLATE "C",
+	CONSTRAINT pk_snoozes PRIMARY KEY (snooze_id)
 )
 --
-CREATE INDEX ix_group_decisions_cause ON group_decisions (cause)
+CREATE INDEX ix_snoozes_customer_id ON snoozes (customer_id)
 --
-CREATE TABLE group_members (
-	decision_id TEXT COLLATE "C" NOT NULL,
-	case_id TEXT COLLATE "C" NOT NULL,
-	lock_version BIGINT NOT NULL,
+CREATE UNIQUE INDEX uq_snoozes_live ON snoozes (rule_id, customer_id) WHERE ended_at IS NULL
+--
+CREATE TABLE incidents (
+	run_id TEXT COLLATE "C" NOT NULL,
 	status TEXT COLLATE "C" NOT NULL,
-	message TEXT COLLATE "C",
-	CONSTRAINT pk_group_members PRIMARY KEY (decision_id, case_id),
-	CONSTRAINT ck_group_members_status_is_known CHECK (status IN ('pending', 'done', 'refused')),
-	CONSTRAINT fk_group_members_group_decisions FOREIGN KEY(decision_id) REFERENCES group_decisions (decision_id)
+	drafts BIGINT NOT NULL,
+	stopped BIGINT NOT NULL,
+	limit_share DOUBLE PRECISION NOT NULL,
+	cause_kind TEXT COLLATE "C",
+	cause TEXT COLLATE "C",
+	stopped_with BIGINT NOT NULL,
+	others_with BIGINT NOT NULL,
+	text TEXT COLLATE "C" NOT NULL,
+	opened_at TEXT COLLATE "C" NOT NULL,
+	closed_by TEXT COLLATE "C",
+	closed_at TEXT COLLATE "C",
+	note TEXT COLLATE "C",
+	CONSTRAINT pk_incidents PRIMARY KEY (run_id),
+	CONSTRAINT ck_incidents_status_is_known CHECK (status IN ('open', 'closed'))
 )

@@ -1,11 +1,11 @@
-"""Causes that cases have in common, and decisions on all of them."""
+"""What a policy proposed beside what took effect; snoozed rules; incidents of runs."""
 
 from pathlib import Path
 
 from alembic import op
 
 revision = "0008"
-down_revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
