@@ -19,6 +19,7 @@ from prebill.api.problems import problem_of
 from prebill.api.refresh import refreshing
 from prebill.api.routes import ROUTERS
 from prebill.bootstrap import Installation
+from prebill.console.authority_routes import router as authority_router
 from prebill.console.group_routes import router as group_router
 from prebill.console.pages.account import problem_page
 from prebill.console.render import STATIC, render
@@ -55,6 +56,7 @@ def create_app(installation: Installation) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(group_router)
+    app.include_router(authority_router)
     app.include_router(console_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for kind in (PrebillError, RequestValidationError, HTTPException, Exception):

@@ -30,6 +30,8 @@ class Decision:
     reason: str
     note: str = ""
     correction: Mapping[str, Any] | None = None
+    #: Why a controller releases without the signatures that the policy wants.
+    alone_because: str = ""
 
 
 def decide(opened: Installation, actor: Actor, decision: Decision) -> "Resolved":
@@ -57,7 +59,15 @@ def decide(opened: Installation, actor: Actor, decision: Decision) -> "Resolved"
     case_id, version = decision.case_id, decision.lock_version
     _require_authority(opened, actor, case_id)
     if decision.kind == "release":
-        return resolve.release(opened, case_id, actor.user_id, version, code, note=note)
+        return resolve.release(
+            opened,
+            case_id,
+            actor.user_id,
+            version,
+            code,
+            note=note,
+            alone_because=decision.alone_because,
+        )
     if decision.kind == "reject":
         return resolve.reject(opened, case_id, actor.user_id, version, code, note=note)
     if not decision.correction:

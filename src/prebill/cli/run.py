@@ -44,7 +44,7 @@ def run(
     from prebill.core.calendar import instant_of
     from prebill.settings import Settings
     from prebill.store.runs import run_summary
-    from prebill.workflows import deliver, plan, staging
+    from prebill.workflows import approving, deliver, plan, staging
 
     opened = Installation.open(Settings.load())
     staging.move_due(opened)
@@ -57,6 +57,10 @@ def run(
         actor=getpass.getuser(),
     )
     typer.secho(f"run {run_id}", err=True, dim=True)
+    with opened.store.read() as tx:
+        missing = approving.nobody_may(tx, opened)
+    for sentence in missing:
+        typer.secho(sentence, err=True, fg=typer.colors.YELLOW)
     _follow(opened, run_id)
     handed = deliver.deliver_due(opened)
     summary = run_summary(opened.store, run_id)

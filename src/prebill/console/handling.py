@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
+from prebill.bootstrap import Installation
 from prebill.console import words
 from prebill.console.links import case_href, group_href
 from prebill.console.sessions import Visitor
@@ -12,6 +13,9 @@ from prebill.store.codec import instant_text, parse_instant
 from prebill.store.engine import Tx
 from prebill.store.grouping import cause_of
 from prebill.store.handling import ESCALATED, notes_of
+from prebill.store.users import Role
+from prebill.workflows import approving
+from prebill.workflows.approving import Standing
 from prebill.workflows.claiming import may_decide_escalated
 
 #: Hours that a reviewer may let a case sleep, as long as its deadline is later.
@@ -28,8 +32,11 @@ _SAID: Final = {
 _KIB: Final = 1024
 
 
-def handled(tx: Tx, case: dict[str, Any], visitor: Visitor, now_at: datetime) -> Handled:
+def handled(
+    tx: Tx, opened: Installation, case: dict[str, Any], visitor: Visitor, now_at: datetime
+) -> Handled:
     """Say where a case stands, and what this visitor may do with it."""
+    standing = approving.standing(tx, opened, case) if case["status"] == "open" else None
     shared = cause_of(tx, case["case_id"]) if case["status"] == "open" else None
     is_escalated = case["queue"] == ESCALATED
     return Handled(
@@ -41,8 +48,21 @@ def handled(tx: Tx, case: dict[str, Any], visitor: Visitor, now_at: datetime) ->
         sleeps=_sleeps(case, now_at),
         group_href=group_href(shared[0]) if shared else "",
         group=f"One of {words.counted(shared[1], 'case')} with one cause" if shared else "",
+        approval=_approval(standing),
+        may_release=standing is None or approving.may_sign(tx, opened, case, visitor.actor),
+        may_break_glass=standing is not None and visitor.actor.role >= Role.CONTROLLER,
         notes=tuple(_note(case["case_id"], row) for row in notes_of(tx, case["case_id"])),
     )
+
+
+def _approval(standing: Standing | None) -> str:
+    if standing is None or (standing.people == 1 and not standing.signed and standing.roles):
+        return "" if standing is None else f"Releasing this takes a {' or '.join(standing.roles)}."
+    if not standing.roles:
+        return "Nobody may release this: its total is above every limit of the policy."
+    signed = ", ".join(str(one["name"] or one["user_id"]) for one in standing.signed)
+    said = f" Signed by {signed}, {standing.left} more." if signed else ""
+    return f"Releasing this takes {standing.needs}.{said}"
 
 
 def _pause(case: dict[str, Any]) -> str:

@@ -304,6 +304,7 @@ def _decided(request: Request, served: Services, visitor: Visitor, sent: Sent) -
     except (ConflictError, InputError) as error:
         return _refused(served, visitor, sent.case_id, error, sent.form.get("reason", ""))
     told_as = {"release": "released", "correct": "corrected", "reject": "rejected"}[sent.kind]
+    told_as = "signed" if done.left else told_as
     return see_other(f"{case_href(done.new_case_id or sent.case_id)}?told={told_as}")
 
 
@@ -333,6 +334,7 @@ def _decision(served: Services, sent: Sent) -> Decision:
         reason=form.get("reason", ""),
         note=form.get("note", ""),
         correction=correction,
+        alone_because=form.get("alone_because", ""),
     )
 
 

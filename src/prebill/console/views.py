@@ -213,6 +213,11 @@ class Handled:
     #: Where the other cases of its cause are, and how many; empty: it stands alone.
     group_href: str
     group: str
+    #: What its release takes beside one person, and who signed; empty: nothing.
+    approval: str
+    may_release: bool
+    #: Whether a controller may release without the others.
+    may_break_glass: bool
     notes: tuple[NoteRow, ...]
 
 
@@ -423,6 +428,42 @@ class GroupPage:
     is_running: bool
 
 
+@dataclass(frozen=True, slots=True)
+class DelegationRow:
+    """Who stands in for whom; ``end_path`` is empty where the visitor may not end it."""
+
+    text: str
+    reason: str
+    end_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class GlassRow:
+    """A release that somebody made alone; ``review_path`` is empty where it was the visitor."""
+
+    text: str
+    reason: str
+    case_id: str
+    case_href: str
+    review_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityPage:
+    """``/authority``: delegations, and releases made alone that nobody has reviewed."""
+
+    title: str
+    viewer: Viewer
+    notice: str
+    problem: str
+    delegations: tuple[DelegationRow, ...]
+    #: Whether the visitor may delegate for somebody else.
+    for_others: bool
+    glass: tuple[GlassRow, ...]
+    may_review: bool
+    missing: tuple[str, ...]
+
+
 #: Template of each page; a page is shown by no other.
 TEMPLATES: dict[type, str] = {
     SignInPage: "sign_in.html",
@@ -431,6 +472,7 @@ TEMPLATES: dict[type, str] = {
     CasePage: "case.html",
     GroupsPage: "groups.html",
     GroupPage: "group.html",
+    AuthorityPage: "authority.html",
     RunsPage: "runs.html",
     InvoicePage: "invoice.html",
     ProblemPage: "problem.html",

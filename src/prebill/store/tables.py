@@ -12,6 +12,7 @@ from prebill.core.schemas.frame import Kind
 from prebill.core.schemas.inbound import USAGE_EVENTS
 from prebill.core.schemas.internal import CASES, DECISIONS, DRAFTS, LABELS, SKIPS
 from prebill.core.scoring.labels import SOURCES
+from prebill.store.approval_tables import define_approvals
 from prebill.store.claim_tables import define_claims
 from prebill.store.columns import (
     boolean,
@@ -50,6 +51,7 @@ model_changes: Final = define_model_changes(metadata)
 claims, viewers = define_claims(metadata)
 define_handling(metadata)
 define_grouping(metadata)
+signatures: Final = define_approvals(metadata)
 snoozes, incidents = define_snoozes_and_incidents(metadata)
 
 # ── Who may act ──────────────────────────────────────────────────────────────────────────────

@@ -149,7 +149,11 @@ def _decide_member(opened: Installation, decision: Row, member: Row) -> None:
     note = f"{decision['note']} [{decision['decision_id']}]".strip()
     status, message = "done", None
     try:
-        work(opened, case_id, actor, member["lock_version"], decision["reason_code"], note=note)
+        done = work(
+            opened, case_id, actor, member["lock_version"], decision["reason_code"], note=note
+        )
+        if done.left:
+            status, message = "refused", f"signed; {done.left} more must sign"
     except PrebillError as error:
         if not _was_done(opened, case_id, decision["decision_id"]):
             status, message = "refused", str(error)

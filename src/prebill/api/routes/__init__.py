@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from prebill.api.routes import (
+    authority,
     billing_runs,
     case_groups,
     case_handling,
@@ -17,6 +18,7 @@ from prebill.api.routes import (
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
+    authority.router,
     usage_events.router,
     invoices.router,
     webhooks.router,

@@ -248,6 +248,8 @@ class DecisionBody(BaseModel):
     reason: str = Field(min_length=1, max_length=200, examples=["unusual_but_right"])
     note: str = Field("", max_length=MAX_NOTE)
     correction: dict[str, Any] | None = None
+    #: Release: why a controller does not wait for the signatures that the policy wants.
+    alone_because: str = Field("", max_length=MAX_NOTE)
 
 
 @router.post("/cases/{case_id:path}:{kind}")
@@ -264,7 +266,10 @@ def post_decision(
     version = _version_of(if_match)
 
     def work() -> tuple[int, dict[str, object]]:
-        decision = Decision(kind, case_id, version, body.reason, body.note, body.correction)
+        decision = Decision(
+            *(kind, case_id, version, body.reason, body.note, body.correction),
+            alone_because=body.alone_because,
+        )
         try:
             done = decide(served.installation, actor, decision)
         except ConflictError as error:
