@@ -3,6 +3,7 @@
 import pytest
 from fastapi.routing import APIRoute
 
+from prebill.api.handle import NEEDED as HANDLING
 from prebill.api.routes import ROUTERS
 from prebill.store.users import Role
 from tests.api.conftest import Served
@@ -32,6 +33,18 @@ NEEDED = {
     ("POST", "/v1/policies"): Role.REVIEWER,
     ("PUT", "/v1/policies/{number}"): Role.REVIEWER,
     ("POST", "/v1/policies/{number}:{step}"): Role.REVIEWER,  # each step: test_policies.py
+    ("GET", "/v1/cases/{case_id:path}/files/{seq}"): Role.VIEWER,
+    ("POST", "/v1/cases/{case_id:path}:detach"): Role.REVIEWER,
+    ("GET", "/v1/delegations"): Role.VIEWER,
+    ("POST", "/v1/delegations"): Role.REVIEWER,
+    ("POST", "/v1/delegations/{delegation_id}:end"): Role.REVIEWER,
+    ("GET", "/v1/broken-glass"): Role.VIEWER,
+    ("POST", "/v1/broken-glass/{case_id:path}:review"): Role.CONTROLLER,
+    ("GET", "/v1/case-groups"): Role.VIEWER,
+    ("GET", "/v1/case-groups/{cause:path}"): Role.VIEWER,
+    ("POST", "/v1/case-groups/{cause:path}:{verdict}"): Role.REVIEWER,
+    ("GET", "/v1/group-decisions/{decision_id}"): Role.VIEWER,
+    **{("POST", f"/v1/cases/{{case_id:path}}:{act}"): role for act, role in HANDLING.items()},
 }
 #: Opened by the signature of a secret that is bound to a user; a token opens none of them.
 SIGNED = {("POST", "/v1/webhooks/{system}")}
@@ -39,9 +52,20 @@ CLOSED = {route: role for route, role in NEEDED.items() if role is not None}
 
 
 def concrete(template: str) -> str:
-    path = template.replace("{run_id:path}", "run-none").replace("{case_id:path}", "case:none")
-    path = path.replace("{number}", "7").replace("{step}", "submit")
-    return path.replace("{kind}", "release")
+    for name, value in {
+        "{run_id:path}": "run-none",
+        "{case_id:path}": "case:none",
+        "{kind}": "release",
+        "{seq}": "1",
+        "{cause:path}": "none",
+        "{verdict}": "release",
+        "{decision_id}": "none",
+        "{delegation_id}": "none",
+        "{number}": "7",
+        "{step}": "submit",
+    }.items():
+        template = template.replace(name, value)
+    return template
 
 
 def test_every_route_is_listed() -> None:

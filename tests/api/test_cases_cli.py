@@ -1,6 +1,7 @@
 """The queue from the terminal: the token says who acts."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -93,3 +94,23 @@ def test_correction_needs_content(people: dict[Role, Person]) -> None:
     arguments = ("correct", CASE, "--reason", "wrong_price", "--kind", "phase")
     assert isinstance(run(*arguments, token=reviewer).exception, InputError)
     assert run(*arguments, "--set", "quantity", token=reviewer).exit_code == 2
+
+
+def test_case_is_handled_from_the_terminal(people: dict[Role, Person], tmp_path: Path) -> None:
+    token, other = people[Role.REVIEWER].token, people[Role.CONTROLLER].token
+    file = tmp_path / "mail.txt"
+    file.write_text("agreed")
+    done = run("cases", "comment", CASE, "See the mail", "--file", str(file), token=token)
+    assert 0 == done.exit_code, done.output
+    asked = run("cases", "ask", CASE, "Agreed?", "--of", "controller@example.com", token=token)
+    assert f"{CASE}: done." in asked.output
+    assert CASE in run("cases", token=token).output  # its deadline passed: it can't wait for that
+    assert 0 == run("cases", "answer", CASE, "Yes", token=other).exit_code
+    late = run("cases", "snooze", CASE, "x", "--until", "2099-01-01T09:00", token=token)
+    assert "past its deadline" in str(late.exception)
+    assert 0 == run("cases", "escalate", CASE, "Too large for me", token=token).exit_code
+    refused = run("release", CASE, "--reason", "unusual_but_right", token=token)
+    assert isinstance(refused.exception, ForbiddenError)
+    assert isinstance(run("cases", "send-back", CASE, "No", token=token).exception, ForbiddenError)
+    assert 0 == run("cases", "send-back", CASE, "Release it", token=other).exit_code
+    assert 0 == run("cases", "wake", CASE, token=token).exit_code

@@ -30,7 +30,7 @@ def test_release_from_queue_to_next_case(console: Console, page: Page, tmp_path:
     )
     shoot(page, tmp_path, "case")
     reason_box(page).select_option("unusual_but_right")
-    page.get_by_label("Note").fill("Confirmed by phone")
+    page.get_by_label("Note optional").fill("Confirmed by phone")
     page.get_by_role("button", name="Release").click()
     expect(page.get_by_role("status")).to_contain_text("Released.")
     expect(page.get_by_text("Released by Reviewer Person")).to_be_visible()

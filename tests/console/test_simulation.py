@@ -1,7 +1,7 @@
 """What a simulation says on the page of a policy."""
 
+from prebill.console.policy_views import Change
 from prebill.console.simulation import simulation_view
-from prebill.console.views import Change
 
 MOVED = {"action_before": "hold", "action_after": "review", "currency": "EUR"}
 FOUND = {

@@ -5,8 +5,7 @@ from dataclasses import fields
 import pytest
 from jinja2 import meta, nodes
 
-from prebill.console.render import environment
-from prebill.console.views import TEMPLATES
+from prebill.console.render import TEMPLATES, environment
 
 
 def names_used(template: str) -> set[str]:

@@ -19,6 +19,8 @@ from prebill.api.problems import problem_of
 from prebill.api.refresh import refreshing
 from prebill.api.routes import ROUTERS
 from prebill.bootstrap import Installation
+from prebill.console.authority_routes import router as authority_router
+from prebill.console.group_routes import router as group_router
 from prebill.console.pages.account import problem_page
 from prebill.console.policy_routes import router as policy_router
 from prebill.console.render import STATIC, render
@@ -54,6 +56,8 @@ def create_app(installation: Installation) -> FastAPI:
     app.state.services = services
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(group_router)
+    app.include_router(authority_router)
     app.include_router(console_router)
     app.include_router(policy_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from prebill.api.auth import require
 from prebill.api.reasons import coded
 from prebill.bootstrap import Installation
-from prebill.core.errors import InputError
+from prebill.core.errors import ForbiddenError, InputError
+from prebill.store.handling import ESCALATED
 from prebill.store.users import Actor, Role
+from prebill.workflows.claiming import may_decide_escalated
 
 if TYPE_CHECKING:
     from prebill.workflows.resolve import Resolved
@@ -28,6 +30,8 @@ class Decision:
     reason: str
     note: str = ""
     correction: Mapping[str, Any] | None = None
+    #: Why a controller releases without the signatures that the policy wants.
+    alone_because: str = ""
 
 
 def decide(opened: Installation, actor: Actor, decision: Decision) -> "Resolved":
@@ -53,8 +57,17 @@ def decide(opened: Installation, actor: Actor, decision: Decision) -> "Resolved"
         message = f"the note is longer than {MAX_NOTE} characters"
         raise InputError(message)
     case_id, version = decision.case_id, decision.lock_version
+    _require_authority(opened, actor, case_id)
     if decision.kind == "release":
-        return resolve.release(opened, case_id, actor.user_id, version, code, note=note)
+        return resolve.release(
+            opened,
+            case_id,
+            actor.user_id,
+            version,
+            code,
+            note=note,
+            alone_because=decision.alone_because,
+        )
     if decision.kind == "reject":
         return resolve.reject(opened, case_id, actor.user_id, version, code, note=note)
     if not decision.correction:
@@ -69,3 +82,14 @@ def decide(opened: Installation, actor: Actor, decision: Decision) -> "Resolved"
         reason=code,
         note=note,
     )
+
+
+def _require_authority(opened: Installation, actor: Actor, case_id: str) -> None:
+    """Refuse who may not decide an escalated case; escalating changes its lock version."""
+    if may_decide_escalated(actor):
+        return
+    with opened.store.read() as tx:
+        queue = tx.get("cases", case_id=case_id)["queue"]
+    if queue == ESCALATED:
+        message = f"case {case_id} was escalated: a controller decides it"
+        raise ForbiddenError(message, case_id=case_id)

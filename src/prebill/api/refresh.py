@@ -1,4 +1,4 @@
-"""What the hook needs beside it, in a thread: profiles, its rows moved to the lake, policies."""
+"""What the server does beside answering, in a thread: the hook's profiles and rows, upkeep."""
 
 import logging
 import threading
@@ -40,8 +40,10 @@ FIRST_SECONDS: Final = 2.0
 
 def _refresh(opened: Installation) -> None:
     from prebill.workflows.configuration_life import upkeep
+    from prebill.workflows.grouping import carry_on_all
     from prebill.workflows.hook_rows import move_due
     from prebill.workflows.profiles import is_stale, prepare_profiles
+    from prebill.workflows.urgency import raise_due
 
     try:
         if is_stale(opened):
@@ -56,3 +58,8 @@ def _refresh(opened: Installation) -> None:
         upkeep(opened)
     except PrebillError:
         _log.exception("the policies could not be looked at; next try in a minute")
+    try:
+        carry_on_all(opened)
+        raise_due(opened, datetime.now(UTC))
+    except PrebillError:
+        _log.exception("groups or deadlines could not be looked after; next try in a minute")

@@ -15,7 +15,8 @@ from prebill.core.errors import InputError, PrebillError
 
 #: Areas in the order in which ``--help`` lists their commands.
 AREAS: Final = (
-    *("demo", "setup", "ingest", "gate", "run", "deliveries", "cases"),
+    *("demo", "setup", "ingest", "gate", "run", "deliveries"),
+    *("cases", "case_handling", "groups", "authority"),
     *("policy", "policy_simulation", "replay", "models", "forecast", "serve"),
 )
 

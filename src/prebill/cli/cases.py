@@ -154,7 +154,7 @@ def take_next(
 
     with opened_installation() as opened:
         actor = _reviewer(opened, user)
-        case_id = claiming.claim_next(opened, actor.user_id, queue=queue)
+        case_id = claiming.claim_next(opened, actor, queue=queue)
     if case_id is None:
         typer.echo("nothing waits that nobody else works on")
         return
@@ -190,10 +190,25 @@ def let_go(case_id: str, user: As = None) -> None:
 
 
 def release(
-    case_id: str, reason: Reason, note: Note = "", user: As = None, version: Version = None
+    case_id: str,
+    reason: Reason,
+    note: Note = "",
+    alone_because: Annotated[
+        str, typer.Option(help="Why a controller can't wait for the others; reviewed later.")
+    ] = "",
+    user: As = None,
+    version: Version = None,
 ) -> None:
-    """Release a case: the draft is issued as it is."""
-    _decide("release", case_id, reason, note=note, user=user, version=version)
+    """Release a case: the draft is issued as it is, once everybody whom the policy wants agreed."""
+    _decide(
+        "release",
+        case_id,
+        reason,
+        note=note,
+        user=user,
+        version=version,
+        alone_because=alone_because,
+    )
 
 
 def reject(
@@ -240,6 +255,7 @@ def _decide(
     user: str | None,
     version: int | None,
     correction: dict[str, Any] | None = None,
+    alone_because: str = "",
 ) -> None:
     from prebill.api.decide import Decision, decide
     from prebill.store.console import find_case
@@ -248,8 +264,11 @@ def _decide(
         actor = acting_user(opened, user)
         with opened.store.read() as tx:
             seen = find_case(tx, case_id)["lock_version"] if version is None else version
-        decision = Decision(kind, case_id, seen, reason, note, correction)
+        decision = Decision(kind, case_id, seen, reason, note, correction, alone_because)
         done = decide(opened, actor, decision)
+    if done.left:
+        typer.echo(f"{done.draft_id}: signed by {actor.name}, {done.left} more must sign")
+        return
     issued = f" as {done.document_id}" if done.document_id else ""
     typer.echo(f"{done.draft_id}: {done.state}{issued}, decided by {actor.name}")
     if done.new_case_id:

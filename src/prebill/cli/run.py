@@ -44,7 +44,7 @@ def run(
     from prebill.core.calendar import instant_of
     from prebill.settings import Settings
     from prebill.store.runs import run_summary
-    from prebill.workflows import deliver, plan, staging
+    from prebill.workflows import approving, deliver, plan, staging
 
     opened = Installation.open(Settings.load())
     staging.move_due(opened)
@@ -57,6 +57,10 @@ def run(
         actor=getpass.getuser(),
     )
     typer.secho(f"run {run_id}", err=True, dim=True)
+    with opened.store.read() as tx:
+        missing = approving.nobody_may(tx, opened)
+    for sentence in missing:
+        typer.secho(sentence, err=True, fg=typer.colors.YELLOW)
     _follow(opened, run_id)
     handed = deliver.deliver_due(opened)
     summary = run_summary(opened.store, run_id)
@@ -184,7 +188,9 @@ def worker(
     from prebill.settings import Settings
     from prebill.telemetry import configure
     from prebill.workflows import configuration_life, deliver, promotion, runtime, staging
+    from prebill.workflows.grouping import carry_on_all
     from prebill.workflows.upkeep import sweep_orphans
+    from prebill.workflows.urgency import raise_due
 
     configure()
     opened = Installation.open(Settings.load())
@@ -195,6 +201,8 @@ def worker(
     working.also(lambda: audit.seal(opened.store, opened.settings.audit_heads_path), 5.0)
     office = promotion.Office(opened.settings, opened.store, "system")
     working.also(lambda: promotion.follow(office), 60.0)
+    working.also(lambda: carry_on_all(opened), 30.0)
+    working.also(lambda: raise_due(opened, datetime.now(UTC)), 60.0)
     working.also(lambda: sweep_orphans(opened, datetime.now(UTC)), 3600.0)
     working.also(lambda: configuration_life.upkeep(opened), 10.0)
     stop = threading.Event()

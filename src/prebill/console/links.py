@@ -17,3 +17,14 @@ def case_href(case_id: str) -> str:
 def invoice_href(draft_id: str) -> str:
     """Path of a draft's page."""
     return f"/invoices/{quote(draft_id, safe=':')}"
+
+
+def group_href(cause: str) -> str:
+    """Path of the page of all cases of one cause.
+
+    Examples
+    --------
+    >>> group_href("2026-10:unit_error:api calls")
+    '/groups/2026-10:unit_error:api%20calls'
+    """
+    return f"/groups/{quote(cause, safe=':')}"

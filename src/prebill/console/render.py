@@ -8,10 +8,26 @@ from typing import Final
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from prebill.console.views import TEMPLATES
+from prebill.console import policy_views, triage_views, views
 
 PACKAGE: Final = Path(__file__).parent
 STATIC: Final = PACKAGE / "static"
+#: Template of each page; a page is shown by no other.
+TEMPLATES: Final[dict[type, str]] = {
+    views.SignInPage: "sign_in.html",
+    views.PasswordPage: "password.html",
+    views.QueuePage: "queue.html",
+    views.CasePage: "case.html",
+    triage_views.GroupsPage: "groups.html",
+    triage_views.GroupPage: "group.html",
+    triage_views.AuthorityPage: "authority.html",
+    views.RunsPage: "runs.html",
+    views.InvoicePage: "invoice.html",
+    policy_views.PoliciesPage: "policies.html",
+    policy_views.PolicyPage: "policy.html",
+    policy_views.PolicyFormPage: "policy_form.html",
+    views.ProblemPage: "problem.html",
+}
 
 
 @cache

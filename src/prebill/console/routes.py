@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Request, Response, UploadFile
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -12,7 +13,9 @@ from prebill import audit
 from prebill.api.auth import require
 from prebill.api.context import Served, Services
 from prebill.api.decide import Decision, Kind, decide
+from prebill.api.handle import Act, Handling, handle
 from prebill.api.problems import TooManyAttemptsError, problem_of
+from prebill.api.routes.case_handling import file_response
 from prebill.console.correction_form import correction_of
 from prebill.console.links import case_href, invoice_href
 from prebill.console.pages.account import password_page, sign_in_page
@@ -32,9 +35,12 @@ from prebill.console.sessions import (
     sign_in_token,
 )
 from prebill.core.errors import ConflictError, InputError, PrebillError, UnauthenticatedError
+from prebill.store.codec import parse_instant
 from prebill.store.console import draft_of_document, find_case
+from prebill.store.handling import File, file_of
 from prebill.store.users import Actor, Role, change_password, get_actor, verify_password
 from prebill.workflows import claiming
+from prebill.workflows.handling import MAX_FILE
 
 router: Final = APIRouter(include_in_schema=False)
 
@@ -174,7 +180,7 @@ def next_case(
     """Take the case that is worth most of those that nobody else works on."""
     check_form(request, served, csrf_token)
     actor = require(visitor.actor, Role.REVIEWER)
-    case_id = claiming.claim_next(served.installation, actor.user_id)
+    case_id = claiming.claim_next(served.installation, actor)
     if case_id is None:
         return see_other("/queue?notice=Nothing+waits+that+nobody+else+works+on.")
     return see_other(case_href(case_id))
@@ -217,6 +223,53 @@ def claim(
     return see_other(case_href(case_id))
 
 
+@router.get("/cases/{case_id:path}/files/{seq}")
+def case_file(case_id: str, seq: int, served: Served, _: SignedIn) -> Response:
+    """Return the file of a comment, to keep and not to open."""
+    with served.store.read() as tx:
+        found = file_of(tx, case_id, seq)
+    return file_response(found)
+
+
+@router.post("/cases/{case_id:path}/handle/{act}")
+def handle_case(
+    case_id: str,
+    act: Act,
+    request: Request,
+    served: Served,
+    visitor: SignedIn,
+    csrf_token: Text = "",
+    text: Text = "",
+    of: Text = "",
+    until: Text = "",
+    file: UploadFile | None = None,
+) -> Response:
+    """Comment, ask, answer, snooze, wake, escalate or send back; a refusal shows the case."""
+    check_form(request, served, csrf_token)
+    try:
+        asked = Handling(act, case_id, text, _instant(until), of, _file(file))
+        handle(served.installation, visitor.actor, asked)
+    except (ConflictError, InputError) as error:
+        return _refused(served, visitor, case_id, error)
+    return see_other(f"{case_href(case_id)}?told={act}")
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        return parse_instant(text) if text else None
+    except ValueError as error:
+        message = "choose until when it sleeps"
+        raise InputError(message) from error
+
+
+def _file(sent: UploadFile | None) -> File | None:
+    """Read what was sent, not more than may be kept; browsers send an empty file for none."""
+    if sent is None or not sent.filename:
+        return None
+    name = PurePath(sent.filename.replace("\\", "/")).name
+    return File(name, sent.content_type or "", sent.file.read(MAX_FILE + 1))
+
+
 @router.get("/cases/{case_id:path}")
 def case(case_id: str, served: Served, visitor: SignedIn, told: str = "") -> Response:
     """Show a case; ``told`` names a notice of a closed list."""
@@ -251,6 +304,7 @@ def _decided(request: Request, served: Services, visitor: Visitor, sent: Sent) -
     except (ConflictError, InputError) as error:
         return _refused(served, visitor, sent.case_id, error, sent.form.get("reason", ""))
     told_as = {"release": "released", "correct": "corrected", "reject": "rejected"}[sent.kind]
+    told_as = "signed" if done.left else told_as
     return see_other(f"{case_href(done.new_case_id or sent.case_id)}?told={told_as}")
 
 
@@ -280,6 +334,7 @@ def _decision(served: Services, sent: Sent) -> Decision:
         reason=form.get("reason", ""),
         note=form.get("note", ""),
         correction=correction,
+        alone_because=form.get("alone_because", ""),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from prebill.console import words
-from prebill.console.views import Change, SimulationView
+from prebill.console.policy_views import Change, SimulationView
 
 _ACTIONS = {"release": "Released", "review": "To review", "hold": "Held"}
 

@@ -98,8 +98,12 @@ class QueueRow:
     due: str
     is_late: bool
     priority: str
+    #: How it came about.
+    priority_parts: str
     #: Who works on it; empty: nobody.
     owner: str
+    #: Asleep, asked or escalated; empty: it waits.
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,44 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteRow:
+    """What somebody said of a case; ``file_name`` is empty without a file."""
+
+    at: str
+    author: str
+    said: str
+    text: str
+    file_name: str
+    file_size: str
+    file_href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """Where a case stands before its decision. ``pause``: what it sleeps or waits for, or empty.
+
+    ``sleeps``: until when it may sleep, before its deadline; ``needs_authority``: the visitor may
+    not decide it, because it was escalated.
+    """
+
+    pause: str
+    is_paused: bool
+    is_asked: bool
+    is_escalated: bool
+    needs_authority: bool
+    sleeps: tuple[Option, ...]
+    #: Where the other cases of its cause are, and how many; empty: it stands alone.
+    group_href: str
+    group: str
+    #: What its release takes beside one person, and who signed; empty: nothing.
+    approval: str
+    may_release: bool
+    #: Whether a controller may release without the others.
+    may_break_glass: bool
+    notes: tuple[NoteRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CasePage:
     """``/cases/{id}``: verdict, decision bar, lines, reasons, history, contract, timeline."""
 
@@ -192,6 +234,7 @@ class CasePage:
     verdict_facts: tuple[Fact, ...]
     is_open: bool
     claim: Claim
+    handled: Handled
     outcome: str
     decide_path: str
     lock_version: int
@@ -314,111 +357,6 @@ class InvoicePage:
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyRow:
-    """One version of the policy."""
-
-    href: str
-    number: int
-    name: str
-    status: str
-    status_class: str
-    author: str
-    changed: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class PoliciesPage:
-    """``/policies``: what is in force, what waits, what was."""
-
-    title: str
-    viewer: Viewer
-    in_force: str
-    rows: tuple[PolicyRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StepButton:
-    """What the viewer may do with a version now."""
-
-    step: str
-    label: str
-    look: str
-
-
-@dataclass(frozen=True, slots=True)
-class CodeLine:
-    """One line of a text; ``look`` says whether a difference adds or removes it."""
-
-    text: str
-    look: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A figure as it is and as it would be."""
-
-    name: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True)
-class SimulationView:
-    """What a version would have done with the stored decisions."""
-
-    summary: str
-    basis: str
-    moves: tuple[str, ...]
-    changes: tuple[Change, ...]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyPage:
-    """``/policies/{number}``: text, difference, simulation, and what comes next."""
-
-    title: str
-    viewer: Viewer
-    heading: str
-    status: str
-    status_class: str
-    sentence: str
-    note: str
-    path: str
-    lock_version: int
-    buttons: tuple[StepButton, ...]
-    may_activate: bool
-    may_edit: bool
-    #: Where to begin a draft with its text; empty: not for this viewer.
-    copy_href: str
-    facts: tuple[Fact, ...]
-    simulation: SimulationView | None
-    diff_title: str
-    diff: tuple[CodeLine, ...]
-    lines: tuple[str, ...]
-    timeline: tuple[Event, ...]
-    notice: str
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyFormPage:
-    """``/policies/new`` and ``/policies/{number}/edit``: write a text."""
-
-    title: str
-    viewer: Viewer
-    heading: str
-    path: str
-    back_href: str
-    lock_version: int
-    content: str
-    note: str
-    max_note: int
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
 class ProblemPage:
     """Something did not work: what, and what to do."""
 
@@ -428,18 +366,3 @@ class ProblemPage:
     sentence: str
     code: str
     back_href: str
-
-
-#: Template of each page; a page is shown by no other.
-TEMPLATES: dict[type, str] = {
-    SignInPage: "sign_in.html",
-    PasswordPage: "password.html",
-    QueuePage: "queue.html",
-    CasePage: "case.html",
-    RunsPage: "runs.html",
-    InvoicePage: "invoice.html",
-    PoliciesPage: "policies.html",
-    PolicyPage: "policy.html",
-    PolicyFormPage: "policy_form.html",
-    ProblemPage: "problem.html",
-}

@@ -7,10 +7,10 @@ import polars as pl
 
 from prebill.core.errors import ConflictError
 from prebill.core.scoring.labels import SAMPLE, VERDICT
-from prebill.store.claims import end_claims
 from prebill.store.codec import canonical_json, now_text
 from prebill.store.drafts import listed
 from prebill.store.engine import Row, Tx
+from prebill.store.handling import end_handling
 
 
 def open_cases(tx: Tx, draft_ids: Sequence[str]) -> pl.DataFrame:
@@ -31,7 +31,7 @@ def lapse_cases(tx: Tx, case_ids: Sequence[str], actor: str) -> None:
         f"WHERE status = 'open' AND case_id IN {listed(tx, 'ids')}",
         {"ids": canonical_json(list(case_ids)), "actor": actor, "now": now_text()},
     )
-    end_claims(tx, list(case_ids))
+    end_handling(tx, list(case_ids))
 
 
 def close_case(tx: Tx, case_id: str, *, status: str, expected_version: int, actor: str) -> None:
@@ -57,7 +57,7 @@ def close_case(tx: Tx, case_id: str, *, status: str, expected_version: int, acto
     if touched != 1:
         message = f"case {case_id} changed meanwhile: reload it and decide again"
         raise ConflictError(message, case_id=case_id, expected_version=expected_version)
-    end_claims(tx, [case_id])
+    end_handling(tx, [case_id])
 
 
 def verdicts_on(tx: Tx, draft_id: str) -> list[Row]:

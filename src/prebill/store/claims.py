@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from prebill.core.errors import ConflictError
-from prebill.store.codec import canonical_json, instant_text
-from prebill.store.drafts import listed
+from prebill.store.codec import instant_text
 from prebill.store.engine import Row, Tx
 
 #: How long a lease holds without a sign of its owner.
@@ -58,33 +57,33 @@ def let_go(tx: Tx, case_id: str, user_id: str) -> bool:
     )
 
 
-def end_claims(tx: Tx, case_ids: list[str]) -> None:
-    """Nobody works on cases that are closed."""
-    for table in ("claims", "viewers"):
-        tx.execute(
-            f"DELETE FROM {table} WHERE case_id IN {listed(tx, 'ids')}",
-            {"ids": canonical_json(case_ids)},
-        )
-
-
 def begun(tx: Tx, user_id: str, now_at: datetime, *, queue: str = "") -> str | None:
     """Return the case that is worth most of those that somebody works on; None: on none."""
     found = tx.scalar(
         "SELECT c.case_id FROM claims l JOIN cases c ON c.case_id = l.case_id "
+        "LEFT JOIN case_pauses p ON p.case_id = c.case_id AND p.until_at > :now "
         "WHERE l.user_id = :user_id AND l.expires_at > :now AND c.status = 'open' "
-        f"{_in(queue)} ORDER BY c.priority DESC NULLS LAST, c.case_id LIMIT 1",
+        f"AND p.case_id IS NULL {_in(queue)} "
+        "ORDER BY c.priority DESC NULLS LAST, c.case_id LIMIT 1",
         {"user_id": user_id, "now": instant_text(now_at)} | _named(queue),
     )
     return None if found is None else str(found)
 
 
-def claim_free(tx: Tx, user_id: str, now_at: datetime, *, queue: str = "") -> str | None:
-    """Take the case that is worth most of those that nobody works on; None: there is none."""
+def claim_free(
+    tx: Tx, user_id: str, now_at: datetime, *, queue: str = "", without_queue: str = ""
+) -> str | None:
+    """Take the case that is worth most of those that wait and nobody works on; None: none does.
+
+    ``without_queue``: a queue that this person may not decide.
+    """
     free = tx.rows(
         "SELECT c.case_id FROM cases c LEFT JOIN claims l ON l.case_id = c.case_id "
-        "AND l.expires_at > :now WHERE c.status = 'open' AND l.user_id IS NULL "
-        f"{_in(queue)} ORDER BY c.priority DESC NULLS LAST, c.case_id LIMIT :limit",
-        {"now": instant_text(now_at), "limit": _TRIED} | _named(queue),
+        "AND l.expires_at > :now LEFT JOIN case_pauses p ON p.case_id = c.case_id "
+        "AND p.until_at > :now WHERE c.status = 'open' AND l.user_id IS NULL "
+        f"AND p.case_id IS NULL AND c.queue <> :without {_in(queue)} "
+        "ORDER BY c.priority DESC NULLS LAST, c.case_id LIMIT :limit",
+        {"now": instant_text(now_at), "limit": _TRIED, "without": without_queue} | _named(queue),
     )
     for row in free:
         if _lease(tx, row["case_id"], user_id, now_at, is_forced=False):

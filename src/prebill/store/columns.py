@@ -56,6 +56,11 @@ def minor(name: str) -> sa.Column[Any]:
     return column(name, Kind.MINOR)
 
 
+def floating(name: str) -> sa.Column[Any]:
+    """A number that is never null and no money."""
+    return column(name, Kind.FLOAT)
+
+
 def boolean(name: str) -> sa.Column[Any]:
     """A truth value that is never null."""
     return column(name, Kind.BOOLEAN)
@@ -74,6 +79,11 @@ def instant(name: str) -> sa.Column[Any]:
 def optional(name: str, kind: Kind = Kind.TEXT) -> sa.Column[Any]:
     """A column that may be null."""
     return column(name, kind, required=False)
+
+
+def content(name: str) -> sa.Column[Any]:
+    """Bytes of a file, never null; no frame reads them."""
+    return sa.Column(name, sa.LargeBinary(), nullable=False, info={"kind": Kind.TEXT})
 
 
 def serial(name: str) -> sa.Column[Any]:

@@ -6,7 +6,7 @@ formats are made by the console. Lists are read by key, so that page 1,000 costs
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from prebill.core.errors import NotFoundError
 from prebill.core.scoring.labels import SAMPLE
@@ -26,7 +26,10 @@ _CASE_COLUMNS: Final = """
     coalesce(d.entity_id, g.entity_id) AS entity_id,
     coalesce(d.total_minor, g.total_minor) AS total_minor,
     coalesce(d.state, g.state) AS draft_state, l.user_id AS owner_id, w.name AS owner,
-    l.expires_at AS owned_until
+    l.expires_at AS owned_until, CASE WHEN p.until_at > :now THEN p.kind END AS pause,
+    CASE WHEN p.until_at > :now THEN p.until_at END AS paused_until,
+    p.asked_user_id AS asked_id, a.name AS asked, e.priority AS worth,
+    coalesce(y.times, 1.0) AS urgency
 """
 #: A case is on a draft of ours (d), on one of another engine (g), or on a gap: on neither.
 #: A case of the sample is on either; versions are digests, so that they can't be mixed up.
@@ -38,10 +41,15 @@ _DRAFT_JOINS: Final = """
     LEFT JOIN customers k ON k.customer_id = coalesce(d.customer_id, g.customer_id)
 """
 _CLAIM_JOIN: Final = "LEFT JOIN claims l ON l.case_id = c.case_id AND l.expires_at > :now"
+_PAUSE_JOIN: Final = "LEFT JOIN case_pauses p ON p.case_id = c.case_id"
+_IS_PAUSED: Final = "coalesce(p.until_at > :now, FALSE)"
 _CASE_JOINS: Final = f"""{_DRAFT_JOINS}
     LEFT JOIN decisions e ON e.draft_id = c.draft_id AND e.draft_version = c.draft_version
     {_CLAIM_JOIN}
     LEFT JOIN users w ON w.user_id = l.user_id
+    {_PAUSE_JOIN}
+    LEFT JOIN users a ON a.user_id = p.asked_user_id
+    LEFT JOIN case_urgencies y ON y.case_id = c.case_id
 """
 #: Who works on a case, as a filter: nobody.
 FREE: Final = "-"
@@ -58,11 +66,16 @@ class CaseFilter:
     search: str = ""
     #: User who works on it, or ``FREE``.
     owner: str = ""
+    #: Of open cases: those on the queue, those that sleep or wait for an answer, or both.
+    pause: Literal["no", "yes", "any"] = "no"
+    #: User who was asked about it.
+    asked: str = ""
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether it shows less than every case of the status."""
-        return bool(self.action or self.currency or self.queue or self.search or self.owner)
+        """Whether it shows less than every case that waits in the status."""
+        words = (self.action, self.currency, self.queue, self.search, self.owner, self.asked)
+        return any(words) or self.pause != "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +162,11 @@ def _conditions(
     elif which.owner:
         conditions.append("l.user_id = :owner")
         values["owner"] = which.owner
+    if which.asked:
+        conditions.append("p.asked_user_id = :asked")
+        values["asked"] = which.asked
+    elif which.status == "open" and which.pause != "any" and not for_totals:
+        conditions.append(_IS_PAUSED if which.pause == "yes" else f"NOT {_IS_PAUSED}")
     if which.search:
         literal = which.search.replace("!", "!!").replace("%", "!%").replace("_", "!_")
         conditions.append(
@@ -161,14 +179,39 @@ def _conditions(
 
 def queue_totals(tx: Tx, which: CaseFilter) -> list[Row]:
     """Return how many cases there are and their expected loss, by currency, queue and action."""
+    if which.status != "open" or which.pause == "any" or which.asked:
+        return _totals(tx, which)
+    paused = _totals(tx, which, only_paused=True)
+    if which.pause == "yes":
+        return paused
+    # Counting all open cases needs an index alone; the few that are paused are taken off.
+    off = {_group(row): row for row in paused}
+    rows = _totals(tx, which)
+    for row in rows:
+        less = off.get(_group(row), {})
+        row["cases"] -= less.get("cases", 0)
+        row["expected_loss_minor"] -= less.get("expected_loss_minor", 0)
+    return [row for row in rows if row["cases"]]
+
+
+def _group(row: Row) -> tuple[str, str, str]:
+    return row["currency"], row["queue"], row["action"]
+
+
+def _totals(tx: Tx, which: CaseFilter, *, only_paused: bool = False) -> list[Row]:
     conditions, values = _conditions(which, for_totals=True)
+    if only_paused:
+        conditions.append(_IS_PAUSED)
+    joins = [_PAUSE_JOIN] * (only_paused or bool(which.asked))
+    joins += [_DRAFT_JOINS] * bool(which.search) + [_CLAIM_JOIN] * bool(which.owner)
+    if only_paused or which.owner:
+        values["now"] = now_text()
     return tx.rows(
         "SELECT c.currency, c.queue, c.action, count(*) AS cases, "
-        "sum(c.expected_loss_minor) AS expected_loss_minor FROM cases c "
-        f"{_DRAFT_JOINS if which.search else ''} {_CLAIM_JOIN if which.owner else ''} "
+        f"sum(c.expected_loss_minor) AS expected_loss_minor FROM cases c {' '.join(joins)} "
         f"WHERE {' AND '.join(conditions)} "
         "GROUP BY c.currency, c.queue, c.action ORDER BY c.currency, c.queue, c.action",
-        values | ({"now": now_text()} if which.owner else {}),
+        values,
     )
 
 
@@ -209,8 +252,9 @@ def verdict_of(tx: Tx, case_id: str) -> Row | None:
 def next_case_id(tx: Tx) -> str | None:
     """Return the open case that is worth most, or None: nothing waits."""
     found = tx.scalar(
-        "SELECT case_id FROM cases WHERE status = 'open' "
-        "ORDER BY priority DESC NULLS LAST, case_id LIMIT 1"
+        f"SELECT c.case_id FROM cases c {_PAUSE_JOIN} WHERE c.status = 'open' "
+        f"AND NOT {_IS_PAUSED} ORDER BY c.priority DESC NULLS LAST, c.case_id LIMIT 1",
+        {"now": now_text()},
     )
     return None if found is None else str(found)
 

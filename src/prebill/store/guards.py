@@ -4,46 +4,65 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from prebill.store.tables import verdicts
+from prebill.store.tables import signatures, verdicts
 
 #: Author and approver are two people: who corrected a draft can't release any version of it.
 _CORRECTED_BY_THE_SAME = """
     EXISTS (SELECT 1 FROM verdicts earlier
             WHERE earlier.draft_id = NEW.draft_id
               AND earlier.verdict = 'correct'
-              AND earlier.entered_by = NEW.entered_by)
+              AND earlier.entered_by = NEW.{person})
 """
-_REFUSAL = "prebill: who corrected a draft may not release it"
+_RELEASE_REFUSAL: Final = "prebill: who corrected a draft may not release it"
+_SIGNATURE_REFUSAL: Final = "prebill: who corrected a draft may not sign its release"
 
-FOUR_EYES: Final[dict[str, tuple[str, ...]]] = {
-    "sqlite": (
-        f"""
-        CREATE TRIGGER verdicts_four_eyes BEFORE INSERT ON verdicts
-        WHEN NEW.verdict = 'release' AND {_CORRECTED_BY_THE_SAME}
-        BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END
+
+def _guard(table: str, condition: str, refusal: str) -> dict[str, tuple[str, ...]]:
+    """A trigger that refuses rows before they are inserted."""
+    name = f"{table}_four_eyes"
+    return {
+        "sqlite": (
+            f"""
+        CREATE TRIGGER {name} BEFORE INSERT ON {table}
+        WHEN {condition}
+        BEGIN SELECT RAISE(ABORT, '{refusal}'); END
         """,
-    ),
-    "postgresql": (
-        f"""
-        CREATE FUNCTION verdicts_four_eyes() RETURNS trigger LANGUAGE plpgsql AS $body$
+        ),
+        "postgresql": (
+            f"""
+        CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $body$
         BEGIN
-            IF NEW.verdict = 'release' AND {_CORRECTED_BY_THE_SAME} THEN
-                RAISE EXCEPTION '{_REFUSAL}' USING ERRCODE = 'check_violation';
+            IF {condition} THEN
+                RAISE EXCEPTION '{refusal}' USING ERRCODE = 'check_violation';
             END IF;
             RETURN NEW;
         END $body$
         """,
-        """
-        CREATE TRIGGER verdicts_four_eyes BEFORE INSERT ON verdicts
-        FOR EACH ROW EXECUTE FUNCTION verdicts_four_eyes()
+            f"""
+        CREATE TRIGGER {name} BEFORE INSERT ON {table}
+        FOR EACH ROW EXECUTE FUNCTION {name}()
         """,
+        ),
+    }
+
+
+#: By the table that each guards.
+FOUR_EYES: Final = {
+    verdicts: _guard(
+        "verdicts",
+        f"NEW.verdict = 'release' AND {_CORRECTED_BY_THE_SAME.format(person='entered_by')}",
+        _RELEASE_REFUSAL,
+    ),
+    signatures: _guard(
+        "signatures", _CORRECTED_BY_THE_SAME.format(person="user_id"), _SIGNATURE_REFUSAL
     ),
 }
 
 
 def attach() -> None:
     """Create the triggers together with their tables."""
-    for dialect, statements in FOUR_EYES.items():
-        for statement in statements:
-            ddl = sa.DDL(statement)  # type: ignore[no-untyped-call]
-            sa.event.listen(verdicts, "after_create", ddl.execute_if(dialect=dialect))
+    for table, guards in FOUR_EYES.items():
+        for dialect, statements in guards.items():
+            for statement in statements:
+                ddl = sa.DDL(statement)  # type: ignore[no-untyped-call]
+                sa.event.listen(table, "after_create", ddl.execute_if(dialect=dialect))

@@ -12,6 +12,7 @@ from prebill.core.schemas.frame import Kind
 from prebill.core.schemas.inbound import USAGE_EVENTS
 from prebill.core.schemas.internal import CASES, DECISIONS, DRAFTS, LABELS, SKIPS
 from prebill.core.scoring.labels import SOURCES
+from prebill.store.approval_tables import define_approvals
 from prebill.store.claim_tables import define_claims
 from prebill.store.columns import (
     boolean,
@@ -28,6 +29,8 @@ from prebill.store.columns import (
     text,
 )
 from prebill.store.configuration_tables import define_configurations
+from prebill.store.grouping_tables import define_grouping
+from prebill.store.handling_tables import define_handling
 from prebill.store.model_tables import define_model_changes
 from prebill.store.policy_tables import define_snoozes_and_incidents
 from prebill.store.reference import REFERENCE, define_reference_tables
@@ -48,6 +51,9 @@ REFERENCE_TABLES: Final = define_reference_tables(metadata)
 model_changes: Final = define_model_changes(metadata)
 claims, viewers = define_claims(metadata)
 configuration_texts, configurations = define_configurations(metadata)
+define_handling(metadata)
+define_grouping(metadata)
+signatures: Final = define_approvals(metadata)
 snoozes, incidents = define_snoozes_and_incidents(metadata)
 
 # ── Who may act ──────────────────────────────────────────────────────────────────────────────
@@ -276,24 +282,19 @@ cases = sa.Table(
     one_of("status", "open", "released", "corrected", "rejected", "lapsed"),
     sa.Index(None, "draft_id", "draft_version"),
 )
-#: The queue page: open cases, the money first.
-sa.Index(
-    "ix_cases_open",
-    cases.c.priority.desc(),
-    cases.c.case_id,
-    sqlite_where=sa.text("status = 'open'"),
-    postgresql_where=sa.text("status = 'open'"),
-)
-#: The totals above the queue: read from the index alone, 100,000 open cases in 10 ms.
-sa.Index(
-    "ix_cases_totals",
-    cases.c.currency,
-    cases.c.queue,
-    cases.c.action,
-    cases.c.expected_loss_minor,
-    sqlite_where=sa.text("status = 'open'"),
-    postgresql_where=sa.text("status = 'open'"),
-)
+for _name, *_columns in (
+    # The queue page: open cases, the money first.
+    ("ix_cases_open", cases.c.priority.desc(), cases.c.case_id),
+    # The totals above it: read from the index alone, 100,000 open cases in 10 ms.
+    (
+        *("ix_cases_totals", cases.c.currency, cases.c.queue, cases.c.action),
+        cases.c.expected_loss_minor,
+    ),
+    # What deadlines are near.
+    ("ix_cases_due", cases.c.due_at),
+):
+    _is_open = sa.text("status = 'open'")
+    sa.Index(_name, *_columns, sqlite_where=_is_open, postgresql_where=_is_open)
 verdicts = sa.Table(
     "verdicts",
     metadata,

@@ -11,6 +11,7 @@ from prebill.store import cases as case_store
 from prebill.store import drafts as draft_store
 from prebill.store.codec import canonical_json
 from prebill.store.engine import Conflict, Tx
+from prebill.store.grouping import save_causes
 from prebill.workflows.finalize import Issuing, issue
 from prebill.workflows.rows import ShardRows
 from prebill.workflows.versions import UNJUDGED, WAITING, Fate, fates
@@ -136,7 +137,8 @@ def _store(tx: Tx, rows: ShardRows, written: pl.DataFrame, actor: str, *, is_fre
     conflict: Conflict = "raise" if is_fresh else "replace"
     tx.insert_frame("drafts", rows.drafts, on_conflict=conflict)
     tx.insert_frame("decisions", rows.decisions, on_conflict=conflict)
-    tx.insert_frame("cases", rows.cases, on_conflict=conflict)
+    tx.insert_frame("cases", rows.cases.drop("cause"), on_conflict=conflict)
+    save_causes(tx, rows.cases.filter(pl.col("cause").is_not_null()).select("case_id", "cause"))
     before = written.select("draft_id", "from_state", "fate").with_columns(
         from_state=pl.when(pl.col("fate").is_in(_SAME_VERSION)).then("from_state")
     )

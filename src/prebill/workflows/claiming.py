@@ -5,6 +5,13 @@ from datetime import UTC, datetime
 from prebill import audit
 from prebill.bootstrap import Installation
 from prebill.store import claims
+from prebill.store.handling import ESCALATED
+from prebill.store.users import Actor, Role
+
+
+def may_decide_escalated(actor: Actor) -> bool:
+    """Whether an escalated case may be decided by this person."""
+    return actor.role >= Role.CONTROLLER
 
 
 def claim(opened: Installation, case_id: str, actor: str) -> None:
@@ -16,20 +23,22 @@ def claim(opened: Installation, case_id: str, actor: str) -> None:
             audit.record(tx, actor, "case.claimed", case_id)
 
 
-def claim_next(opened: Installation, actor: str, *, queue: str = "") -> str | None:
+def claim_next(opened: Installation, actor: Actor, *, queue: str = "") -> str | None:
     """Take the case that is worth most and that nobody else works on; None: nothing waits.
 
-    What one has begun comes first: it is ended before something new.
+    What one has begun comes first: it is ended before something new. Who may not decide escalated
+    cases gets none.
     """
+    without = "" if may_decide_escalated(actor) else ESCALATED
     now_at = datetime.now(UTC)
     with opened.store.transaction() as tx:
-        mine = claims.begun(tx, actor, now_at, queue=queue)
+        mine = claims.begun(tx, actor.user_id, now_at, queue=queue)
         if mine is not None:
-            claims.claim(tx, mine, actor, now_at)
+            claims.claim(tx, mine, actor.user_id, now_at)
             return mine
-        case_id = claims.claim_free(tx, actor, now_at, queue=queue)
+        case_id = claims.claim_free(tx, actor.user_id, now_at, queue=queue, without_queue=without)
         if case_id is not None:
-            audit.record(tx, actor, "case.claimed", case_id)
+            audit.record(tx, actor.user_id, "case.claimed", case_id)
     return case_id
 
 

@@ -14,12 +14,15 @@ import polars as pl
 
 from prebill import audit
 from prebill.core.errors import ConflictError
+from prebill.core.schemas.internal import FINDINGS
 from prebill.core.scoring.labels import SAMPLE
+from prebill.core.triage.causes import causes
 from prebill.settings import Settings
 from prebill.store import engine_drafts as drafts
 from prebill.store.cases import lapse_cases, open_cases
 from prebill.store.codec import canonical_json, instant_text, to_sql
 from prebill.store.engine import Row, Tx
+from prebill.store.grouping import save_causes
 from prebill.store.hook_rows import keep
 from prebill.workflows.finalize import FILES, WEBHOOK
 
@@ -219,6 +222,7 @@ def _store(tx: Tx, placed: list[_Placed], scored: ScoredDrafts, origin: Origin, 
     rows = _draft_rows(placed, scored, origin, actor)
     tx.insert_rows("engine_drafts", rows, on_conflict="replace")
     tx.insert_rows("cases", [one.case for one in placed if one.case])
+    _save_causes(tx, placed, scored)
     changes: list[_Change] = [
         ("draft", one.decision["draft_id"], None, one.state) for one in placed
     ]
@@ -236,6 +240,27 @@ def _store(tx: Tx, placed: list[_Placed], scored: ScoredDrafts, origin: Origin, 
     if origin.tells_decisions:
         told = [_told(one, draft) for one, draft in zip(placed, rows, strict=True)]
         drafts.enqueue(tx, [row for one in told for row in one.deliveries(origin.channels)])
+
+
+def _save_causes(tx: Tx, placed: list[_Placed], scored: ScoredDrafts) -> None:
+    """Keep what stopped drafts may have in common with others."""
+    stopped = [one for one in placed if one.case and one.case["kind"] == "gate"]
+    if not stopped:
+        return
+    said = [
+        {**finding, "invoice_id": one.decision["draft_id"]}
+        for one in stopped
+        for finding in json.loads(one.decision["findings_json"])
+    ]
+    period = pl.coalesce("period_start_on", "issued_on").dt.strftime("%Y-%m")
+    found = causes(
+        pl.DataFrame(said, schema=FINDINGS.schema),
+        scored.lines.select("invoice_id", "line_id", "product", "tax_code"),
+        scored.invoices.select("invoice_id", "currency", period=period),
+    )
+    ids = {one.decision["draft_id"]: one.case["case_id"] for one in stopped if one.case}
+    named = found.with_columns(case_id=pl.col("invoice_id").replace_strict(ids))
+    save_causes(tx, named.select("case_id", "cause"))
 
 
 def _draft_rows(

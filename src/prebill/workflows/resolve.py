@@ -23,6 +23,7 @@ from prebill.store.claims import require_mine
 from prebill.store.drafts import lines_of, live_draft, one_changed, set_state
 from prebill.store.engine import Row, Tx
 from prebill.store.engine_drafts import lock_drafts
+from prebill.workflows import approving
 from prebill.workflows.apply import apply_rows
 from prebill.workflows.bill import issuing_of
 from prebill.workflows.correct import Recomputed, recompute, store_source_change
@@ -37,6 +38,8 @@ _STATUS: Final[dict[Verdict, str]] = {
     "reject": "rejected",
 }
 _WAITING: Final = ("in_review", "held")
+#: State of a case on which somebody agreed and others must.
+SIGNED: Final = "signed"
 #: Kind of case → where the mistake is mended: not here.
 CORRECTED_ELSEWHERE: Final = {
     "gap": "a missing invoice is corrected at its source: import the subscription and run the "
@@ -49,7 +52,10 @@ CORRECTED_ELSEWHERE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a verdict led to: the draft's state, its document if it was issued, its new case."""
+    """What a verdict led to: the draft's state, its document if it was issued, its new case.
+
+    ``left``: signatures that are missing; the case then still waits.
+    """
 
     case_id: str
     draft_id: str
@@ -57,6 +63,7 @@ class Resolved:
     state: str
     document_id: str | None = None
     new_case_id: str | None = None
+    left: int = 0
 
 
 def release(
@@ -67,8 +74,12 @@ def release(
     reason: str = "",
     *,
     note: str = "",
+    alone_because: str = "",
 ) -> Resolved:
     """Issue the draft of a case as it is; in the sample, say that it was right.
+
+    Where the policy wants more people than one, this is one's signature, and the last one issues.
+    ``alone_because``: why a controller does not wait for the others; somebody reviews that later.
 
     Raises
     ------
@@ -77,12 +88,16 @@ def release(
     ConflictError
         The case changed meanwhile, the draft can't be posted, or the month is closed.
     ForbiddenError
-        The actor entered the correction that made this version.
+        The actor entered the correction that made this version, or the policy's approval matrix
+        does not count them.
     """
     with opened.store.transaction() as tx:
         case = _taken(tx, case_id)
         _require_seen(case, expected_version)
         _require_other_author(tx, case["draft_id"], actor)
+        left = _left(tx, opened, case, actor, alone_because)
+        if left:
+            return Resolved(case_id, case["draft_id"], case["draft_version"], SIGNED, left=left)
         verdict = _Verdict("release", actor, reason or "confirmed", note)
         _record(tx, case, verdict, expected_version)
         if case["kind"] != "draft":
@@ -186,6 +201,18 @@ def _resolved(opened: Installation, case_id: str, again: Recomputed) -> Resolved
         document_id,
         cases[0] if len(cases) else None,
     )
+
+
+def _left(tx: Tx, opened: Installation, case: Row, actor: str, alone_because: str) -> int:
+    """Sign; return how many others must sign before the draft goes out."""
+    if approving.standing(tx, opened, case) is None:
+        return 0
+    if alone_because:
+        approving.break_glass(tx, case, actor, alone_because)
+        return 0
+    require_mine(tx, case["case_id"], actor, datetime.now(UTC))
+    signed = approving.sign(tx, opened, case, actor)
+    return signed.left if signed else 0
 
 
 def _taken(tx: Tx, case_id: str) -> Row:

@@ -13,6 +13,7 @@ import polars as pl
 from prebill.core.money import CURRENCY_EXPONENTS, expected_loss_minor
 from prebill.core.schemas.internal import CASES, DECISIONS, DRAFTS
 from prebill.core.scoring.labels import SAMPLE
+from prebill.core.triage.causes import causes
 from prebill.store.drafts import lines_json
 from prebill.workflows.shard import ShardResult
 from prebill.workflows.versions import STATES
@@ -38,7 +39,10 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class ShardRows:
-    """Rows sorted by draft. ``drafts`` and ``decisions`` go row by row together."""
+    """Rows sorted by draft. ``drafts`` and ``decisions`` go row by row together.
+
+    ``cases``: ``CASES`` and ``cause``, null where a case stands alone.
+    """
 
     drafts: pl.DataFrame
     decisions: pl.DataFrame
@@ -110,7 +114,7 @@ def rows_of(result: ShardResult, policy: "Policy", stamp: Stamp) -> ShardRows:
     decisions = _decision_rows(result, stamp).with_columns(
         sample_propensity=pl.when(pl.col("action") == "release").then(chance)
     )
-    cases = _case_rows(drafts, decisions, policy, stamp)
+    cases = _with_causes(_case_rows(drafts, decisions, policy, stamp), result)
     gaps = _gap_decisions(result, policy, stamp)
     return ShardRows(
         drafts=drafts,
@@ -173,6 +177,24 @@ def _case_rows(
         expected_loss_minor=pl.lit(0, dtype=pl.Int64),
     )
     return pl.concat([_cases(chosen, "draft", policy, stamp), sampled])
+
+
+def _with_causes(cases: pl.DataFrame, result: ShardResult) -> pl.DataFrame:
+    """Add ``cause``, where a case may have it in common with others; null: it stands alone."""
+    waiting = cases.filter(pl.col("kind") == "draft").select(invoice_id="draft_id")
+    findings = result.findings.join(waiting, on="invoice_id", how="semi")
+    lines = result.lines.select(
+        "line_id",
+        "meter",
+        "tax_code",
+        invoice_id="draft_id",
+        price_book="price_book_id",
+        product="name",
+    )
+    drafts = result.drafts.select("currency", "period", invoice_id="draft_id")
+    found = causes(findings, lines, drafts).rename({"invoice_id": "draft_id"})
+    named = cases.join(found, on="draft_id", how="left", maintain_order="left")
+    return named.with_columns(cause=pl.when(pl.col("kind") == "draft").then("cause"))
 
 
 def sample_case_id() -> pl.Expr:

@@ -5,7 +5,10 @@ from typing import Final
 from fastapi import APIRouter
 
 from prebill.api.routes import (
+    authority,
     billing_runs,
+    case_groups,
+    case_handling,
     cases,
     health,
     invoices,
@@ -17,10 +20,13 @@ from prebill.api.routes import (
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
+    authority.router,
     usage_events.router,
     invoices.router,
     webhooks.router,
     billing_runs.router,
+    case_groups.router,
+    case_handling.router,
     cases.router,
     policies.router,
     snoozes.router,

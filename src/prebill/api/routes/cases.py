@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from datetime import date
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +18,7 @@ from prebill.api.problems import PreconditionFailedError
 from prebill.api.proposals import proposal_of
 from prebill.core.errors import ConflictError, InputError
 from prebill.store.console import FREE, MAX_LIMIT, CaseFilter, Cursor, find_case, list_cases
+from prebill.store.handling import notes_of
 from prebill.store.users import Actor
 from prebill.workflows import claiming
 
@@ -36,7 +37,10 @@ class CaseBrief(BaseModel):
     action: str
     status: str
     queue: str
+    #: ``worth`` (expected money saved per reviewer minute) times ``urgency`` of the deadline.
     priority: float | None
+    worth: float | None
+    urgency: float
     expected_loss_minor: int
     total_minor: int | None
     currency: str
@@ -54,6 +58,11 @@ class CaseBrief(BaseModel):
     #: Who works on it, and until when without a sign of them; null: nobody.
     owner: str | None
     owned_until: str | None
+    #: ``snooze`` or ``question`` and until when it is off the queue; null: it waits.
+    pause: str | None
+    paused_until: str | None
+    #: Who was asked.
+    asked: str | None
     reasons: list[dict[str, Any]]
 
 
@@ -71,8 +80,22 @@ class Proposal(BaseModel):
     expected_on: date | None
 
 
+class Note(BaseModel):
+    """Words on a case: comment, question, answer, snooze, wake, escalation or sent_back."""
+
+    seq: int
+    kind: str
+    text: str
+    author: str | None
+    entered_at: str
+    #: A file is at ``/v1/cases/{case_id}/files/{seq}``.
+    file_name: str | None
+    media_type: str | None
+    size: int | None
+
+
 class CaseDetail(CaseBrief):
-    """One case with what the judges found and the lines of its draft."""
+    """One case with what the judges found, the lines of its draft, and what people said."""
 
     entity_id: str | None
     contract_id: str | None
@@ -90,6 +113,7 @@ class CaseDetail(CaseBrief):
     proposal: Proposal | None
     findings: list[dict[str, Any]]
     lines: list[dict[str, Any]]
+    notes: list[Note]
 
 
 class CasePageBody(BaseModel):
@@ -138,17 +162,24 @@ def get_cases(
     queue: str = "",
     search: str = "",
     owner: str = "",
+    pause: Literal["no", "yes", "any"] = "no",
+    asked: Literal["", "me"] = "",
     cursor: str = "",
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
 ) -> CasePageBody:
     """List cases, the most money per reviewer minute first.
 
-    ``owner``: ``me``, ``nobody``, or empty for all.
+    ``owner``: ``me``, ``nobody``, or empty for all. ``pause``: ``yes`` for cases that sleep or
+    wait for an answer. ``asked``: ``me`` for those on which one was asked.
     """
     if status not in STATUSES:
         message = f"unknown status {status!r}: use one of {', '.join(STATUSES)}"
         raise InputError(message, status=status)
-    which = CaseFilter(status, action, currency, queue, search, owner_filter(owner, actor))
+    which = CaseFilter(
+        *(status, action, currency, queue, search, owner_filter(owner, actor)),
+        pause=pause,
+        asked=actor.user_id if asked else "",
+    )
     with served.store.read() as tx:
         rows = list_cases(tx, which, after=decode_cursor(cursor), limit=limit)
     next_cursor = None
@@ -162,9 +193,14 @@ def get_case(case_id: str, served: Served, _: Reader, response: Response) -> Cas
     """Return one case; its ETag is what a decision names in If-Match."""
     with served.store.read() as tx:
         row = find_case(tx, case_id)
+        notes = notes_of(tx, case_id)
     response.headers["ETag"] = etag(row["lock_version"])
     proposal = proposal_of(row, served.installation.load_policy().collecting)
-    return CaseDetail(**detail_of(row), proposal=Proposal(**proposal) if proposal else None)
+    return CaseDetail(
+        **detail_of(row),
+        proposal=Proposal(**proposal) if proposal else None,
+        notes=[Note(**note) for note in notes],
+    )
 
 
 class Claimed(BaseModel):
@@ -176,7 +212,7 @@ class Claimed(BaseModel):
 @router.post("/cases:next")
 def post_next(served: Served, actor: Decider, queue: str = "") -> Claimed:
     """Claim the case that is worth most of those that nobody else works on."""
-    return Claimed(case_id=claiming.claim_next(served.installation, actor.user_id, queue=queue))
+    return Claimed(case_id=claiming.claim_next(served.installation, actor, queue=queue))
 
 
 @router.post("/cases/{case_id:path}:claim")
@@ -208,6 +244,8 @@ class DecisionBody(BaseModel):
     reason: str = Field(min_length=1, max_length=200, examples=["unusual_but_right"])
     note: str = Field("", max_length=MAX_NOTE)
     correction: dict[str, Any] | None = None
+    #: Release: why a controller does not wait for the signatures that the policy wants.
+    alone_because: str = Field("", max_length=MAX_NOTE)
 
 
 @router.post("/cases/{case_id:path}:{kind}")
@@ -224,7 +262,10 @@ def post_decision(
     version = version_of(if_match, "case")
 
     def work() -> tuple[int, dict[str, object]]:
-        decision = Decision(kind, case_id, version, body.reason, body.note, body.correction)
+        decision = Decision(
+            *(kind, case_id, version, body.reason, body.note, body.correction),
+            alone_because=body.alone_because,
+        )
         try:
             done = decide(served.installation, actor, decision)
         except ConflictError as error:

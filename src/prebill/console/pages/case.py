@@ -20,6 +20,7 @@ from prebill.console.expectation import (
     findings_of,
 )
 from prebill.console.facts import case_facts, correction_choices, payment_facts
+from prebill.console.handling import handled
 from prebill.console.history import chart_of, past_invoices, past_rows
 from prebill.console.links import case_href
 from prebill.console.pages.queue import viewer_of
@@ -41,6 +42,14 @@ _NOTICES: Final = {
     "released": "Released.",
     "corrected": "Corrected. The new version was judged again.",
     "rejected": "Rejected. It will not be issued.",
+    "signed": "Signed. It goes out once the others have signed too.",
+    "comment": "Your comment stands below.",
+    "ask": "Asked. The case is back on the queue with the answer, at the latest at its deadline.",
+    "answer": "Answered. The case is back on the queue.",
+    "snooze": "It sleeps. Its deadline stays.",
+    "wake": "It is back on the queue.",
+    "escalate": "Escalated: a controller decides it.",
+    "send-back": "Sent back to its queue.",
 }
 _GATE_NOTICES: Final = {
     "released": "Released. {engine} is told to issue it.",
@@ -74,6 +83,7 @@ def case_page(
     currency, buttons = case["currency"], _buttons(case)
     past = past_invoices(tx, opened.lake, case)
     following = next_case_id(tx)
+    now_at = datetime.now(UTC)
     is_blind = case["kind"] == SAMPLE and case["status"] == "open"
     return CasePage(
         title=f"{_VERBS[case['action']]}: {case['customer_name'] or case['draft_id']}",
@@ -84,7 +94,8 @@ def case_page(
         verdict=verdict_sentence(case, comparison, findings),
         verdict_facts=_verdict_facts(case),
         is_open=case["status"] == "open",
-        claim=_claim(tx, case, visitor, datetime.now(UTC)),
+        claim=_claim(tx, case, visitor, now_at),
+        handled=handled(tx, opened, case, visitor, now_at),
         outcome=_outcome(tx, case),
         decide_path=case_href(case_id),
         lock_version=case["lock_version"],

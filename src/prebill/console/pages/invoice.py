@@ -9,14 +9,7 @@ from prebill.console.links import case_href
 from prebill.console.pages.queue import viewer_of
 from prebill.console.sessions import Visitor
 from prebill.console.timeline import timeline
-from prebill.console.views import (
-    Event,
-    Fact,
-    InvoiceLine,
-    InvoicePage,
-    PostingRow,
-    VersionRow,
-)
+from prebill.console.views import Event, Fact, InvoiceLine, InvoicePage, PostingRow, VersionRow
 from prebill.store.console import (
     case_of_draft,
     deliveries_of,

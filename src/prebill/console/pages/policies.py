@@ -6,18 +6,17 @@ from typing import Final
 from prebill.bootstrap import Installation
 from prebill.console import words
 from prebill.console.pages.queue import viewer_of
-from prebill.console.sessions import Visitor
-from prebill.console.simulation import simulation_view
-from prebill.console.views import (
+from prebill.console.policy_views import (
     CodeLine,
-    Event,
-    Fact,
     PoliciesPage,
     PolicyFormPage,
     PolicyPage,
     PolicyRow,
     StepButton,
 )
+from prebill.console.sessions import Visitor
+from prebill.console.simulation import simulation_view
+from prebill.console.views import Event, Fact
 from prebill.core.errors import PrebillError
 from prebill.store.configurations import (
     POLICY,

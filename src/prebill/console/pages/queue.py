@@ -15,6 +15,7 @@ from prebill.core.scoring.labels import SAMPLE
 from prebill.store.codec import instant_text
 from prebill.store.console import FREE, CaseFilter, Cursor, list_cases, queue_totals
 from prebill.store.engine import Tx
+from prebill.store.handling import ESCALATED
 from prebill.store.users import Role
 
 PAGE_ROWS = 50
@@ -37,6 +38,8 @@ def queue_page(tx: Tx, visitor: Visitor, query: Mapping[str, str], *, now: datet
         queue=query.get("queue", ""),
         search=query.get("search", "").strip(),
         owner=_OWNERS.get(query.get("owner", ""), "").format(me=visitor.actor.user_id),
+        pause="yes" if query.get("owner") == _PAUSED else "no",
+        asked=visitor.actor.user_id if query.get("owner") == _ASKED else "",
     )
     after = query.get("after", "")
     rows = list_cases(tx, which, after=decode_cursor(after), limit=PAGE_ROWS + 1)
@@ -64,10 +67,13 @@ def queue_page(tx: Tx, visitor: Visitor, query: Mapping[str, str], *, now: datet
 NOTICES = frozenset({"Password changed.", "Nothing waits that nobody else works on."})
 #: What the address says → what the store filters by.
 _OWNERS = {"": "", "me": "{me}", "nobody": FREE}
+#: What is off the queue: sleeping or waiting for an answer; and for mine.
+_PAUSED, _ASKED = "paused", "asked"
 
 
 def _owners(chosen: str) -> tuple[Option, ...]:
     named = {"": "All", "me": "Mine", "nobody": "Nobody's"}
+    named |= {_ASKED: "Asked of me", _PAUSED: "Sleeping or asked"}
     return tuple(Option(value, label, value == chosen) for value, label in named.items())
 
 
@@ -123,8 +129,28 @@ def _row(row: dict[str, Any], visitor: Visitor, now_text: str) -> QueueRow:
         due=words.day(row["due_at"][:10]),
         is_late=row["due_at"] < now_text,
         priority="–" if row["priority"] is None else f"{row['priority']:,.2f}",
+        priority_parts=_parts(row),
         owner="you" if is_mine else row["owner"] or row["owner_id"] or "",
+        state=_state(row),
     )
+
+
+def _parts(row: dict[str, Any]) -> str:
+    """How a priority came about."""
+    if row["worth"] is None:
+        return "Nothing waits for it"
+    loss = words.money(row["expected_loss_minor"], row["currency"])
+    times = f", times {row['urgency']:g}: its deadline is near" if row["urgency"] > 1 else ""
+    return f"{loss} expected loss, {row['worth']:,.2f} a reviewer minute{times}"
+
+
+def _state(row: dict[str, Any]) -> str:
+    """Why a case is off the queue, or that it was escalated."""
+    if row["pause"] == "question":
+        return f"asked {row['asked'] or row['asked_id']}"
+    if row["pause"] == "snooze":
+        return f"sleeps until {words.instant(row['paused_until'])}"
+    return ESCALATED if row["queue"] == ESCALATED else ""
 
 
 def reason_of(case: dict[str, Any]) -> str:

@@ -35,6 +35,8 @@ document.addEventListener("keydown", (event) => {
   const keyed = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (!keyed) return;
   event.preventDefault();
+  const folded = keyed.closest("details");
+  if (folded) folded.open = true;
   if (keyed instanceof HTMLAnchorElement) keyed.click();
   else keyed.focus();
 });

@@ -70,6 +70,13 @@ class Approvals:
             people=people.cast(pl.Int64), roles=roles.list.set_intersection(within).list.join(",")
         )
 
+    def is_within(self, role: str, currency: str, total_minor: int) -> bool:
+        """Whether a total is within what one person of a role may let go."""
+        if role not in self.limits:
+            return True
+        one = pl.DataFrame({"currency": [currency]})
+        return abs(total_minor) <= int(one.select(limit_minor(self.limits[role])).item())
+
     def _within(self, role: str, size: pl.Expr) -> pl.Expr:
         """The role where the size is within its limit, else null."""
         if role not in self.limits:
