@@ -114,3 +114,26 @@ def test_case_is_handled_from_the_terminal(people: dict[Role, Person], tmp_path:
     assert isinstance(run("cases", "send-back", CASE, "No", token=token).exception, ForbiddenError)
     assert 0 == run("cases", "send-back", CASE, "Release it", token=other).exit_code
     assert 0 == run("cases", "wake", CASE, token=token).exit_code
+
+
+def test_stand_in_is_named_from_the_terminal(people: dict[Role, Person]) -> None:
+    token = people[Role.CONTROLLER].token
+    dates = ("--from", "2026-01-01", "--until", "2099-01-01")
+    made = run(
+        *("authority", "delegate", "reviewer@example.com", *dates, "--reason", "Leave"), token=token
+    )
+    assert 0 == made.exit_code, made.output
+    listed = run("authority", "list", token=token).output
+    assert "Reviewer Person stands in for Controller Person" in listed
+    assert 0 == run("authority", "end", made.output.strip(), token=token).exit_code
+    assert "nobody stands in" in run("authority", "list", token=token).output
+    refused = run("authority", "review", CASE, "Fine", token=people[Role.REVIEWER].token)
+    assert isinstance(refused.exception, ForbiddenError)
+
+
+def test_groups_are_listed_from_the_terminal(people: dict[Role, Person]) -> None:
+    token = people[Role.REVIEWER].token
+    assert "no cause is shared" in run("groups", token=token).output
+    missing = run("groups", "decide", "none", "release", "--reason", "looked_right", token=token)
+    assert missing.exit_code != 0
+    assert 2 == run("groups", "decide", "none", "keep", "--reason", "x", token=token).exit_code

@@ -11,7 +11,7 @@ authority_app = typer.Typer(
     help="Delegations, and releases made without the others.", no_args_is_help=True
 )
 
-Instant = Annotated[datetime, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="UTC.")]
+_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M"]
 
 
 def register(app: typer.Typer) -> None:
@@ -47,8 +47,8 @@ def list_all() -> None:
 @authority_app.command("delegate")
 def delegate(
     to: Annotated[str, typer.Argument(help="E-mail address of the stand-in.")],
-    start: Annotated[Instant, typer.Option("--from")],
-    until: Instant,
+    start: Annotated[datetime, typer.Option("--from", formats=_FORMATS, help="UTC.")],
+    until: Annotated[datetime, typer.Option(formats=_FORMATS, help="UTC.")],
     reason: Annotated[str, typer.Option(help="Why.")],
     absent: Annotated[str, typer.Option(help="For whom, if not for you (administrators).")] = "",
     user: As = None,
