@@ -103,7 +103,7 @@ class GroupDecision:
     sampled: int
 
 
-def begin(tx: Tx, decision: GroupDecision, cases: list[Row], actor: str) -> None:
+def keep(tx: Tx, decision: GroupDecision, cases: list[Row], actor: str) -> None:
     """Write down what is to be done; each member is then decided in a transaction of its own."""
     row: dict[str, Any] = {
         **{name: getattr(decision, name) for name in GroupDecision.__slots__},

@@ -108,7 +108,7 @@ def decide_group(
             raise NotFoundError(message, cause=cause)
         decision_id = f"group:{secrets.token_hex(6)}"
         decision = GroupDecision(decision_id, cause, verdict, reason, note, len(found.case_ids))
-        grouping.begin(tx, decision, waiting, actor.user_id)
+        grouping.keep(tx, decision, waiting, actor.user_id)
         detail: dict[str, object] = {
             "cause": cause,
             "verdict": verdict,
