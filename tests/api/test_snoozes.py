@@ -7,13 +7,17 @@ from typer.testing import CliRunner, Result
 
 from prebill.cli import app
 from prebill.core.errors import ForbiddenError, InputError, NotFoundError
+from prebill.lake import Lake
 from prebill.settings import Settings
 from prebill.store.engine import Store
 from prebill.store.users import Role
 from tests.api.builders import Person, add_people
 from tests.api.conftest import Served
+from tests.api.gate import gate, sent
+from tests.api.history import invoice
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)
+TENFOLD = invoice(8, 12, times=10)
 ORDER = {"rule_id": "anomaly-hold", "customer_id": "C1", "reason": "new price agreed"}
 
 
@@ -83,3 +87,22 @@ def test_incidents_from_the_terminal(people: dict[Role, Person]) -> None:
     assert isinstance(missing.exception, NotFoundError)
     refused = run(people[Role.REVIEWER], "close-incident", "run-1", "--note", "done")
     assert isinstance(refused.exception, ForbiddenError)
+
+
+def test_hook_leaves_a_snoozed_rule_out_for_its_customer(
+    sqlite_store: Store, settings: Settings, lake: Lake
+) -> None:
+    with gate(sqlite_store, settings, lake) as served:
+        first = sent(served, TENFOLD)
+        assert "release" != first["action"] == first["proposed_action"]
+        for rule in first["rules"].split(","):
+            order = {**ORDER, "rule_id": rule, "customer_id": TENFOLD["customer_id"]}
+            body = {**order, "until_at": TOMORROW.isoformat()}
+            made = served.send("POST", "/v1/snoozes", Role.CONTROLLER, json=body)
+            assert 201 == made.status_code, made.text
+        changed = {**TENFOLD, "payment_terms": "as agreed by mail"}
+        second = sent(served, changed)
+        assert ("release", "release") == (second["action"], second["proposed_action"])
+        assert {f"snoozed:{rule}" for rule in first["rules"].split(",")} <= set(
+            second["rules"].split(",")
+        )

@@ -4,10 +4,13 @@ import polars as pl
 import pytest
 
 from prebill.core.errors import PolicyError
+from prebill.core.policy.action import Action
+from prebill.core.policy.failures import DOWN, LATE
 from prebill.core.policy.model import Policy
 from prebill.core.policy.rules import KINDS
 from prebill.core.scoring.exposure import Receivables
 from tests.core.policy.drafts import PLAIN, decided, drafts, policy
+from tests.core.policy.test_policy import finding
 
 RULES: dict[str, dict[str, object]] = {
     "variance_over": {"percent": 20, "amount": {"default": 50}, "least_invoices": 3},
@@ -166,3 +169,20 @@ def test_wrong_settings_are_refused_in_words(kind: str, change: dict, said: str)
 def test_builder_of_these_tests_knows_every_kind_of_condition() -> None:
     assert {name for name, kind in KINDS.items() if kind.condition} == set(RULES)
     assert all(PLAIN[name] is not None for name in PLAIN if name != "snoozed_rules")
+
+
+def test_states_of_judging_as_a_whole_have_their_own_lines() -> None:
+    named = {"default": "review", "scorer_partial": "hold", "scorer_down": "hold"}
+    of = policy(failures={**named, "level": "review"})
+    failed = pl.concat(
+        [
+            finding("could_not_judge", score=None, by=name, basis="could_not_judge")
+            for name in ("level", "twins")
+        ]
+    )
+    assert ["hold"] == [row["action"] for row in decided(of, drafts({}), failed)]
+    only_level = failed.filter(detector="level")
+    assert ["review"] == [row["action"] for row in decided(of, drafts({}), only_level)]
+    assert (Action.HOLD, Action.REVIEW) == (of.failures.state(DOWN), of.failures.state(LATE))
+    with pytest.raises(PolicyError, match="unknown state scorer_drifted"):
+        policy(failures={**named, "scorer_drifted": "hold"})

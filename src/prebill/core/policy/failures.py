@@ -1,6 +1,6 @@
 """The section ``failures``: what follows when a judge can't judge. Never a release.
 
-Beside ``default`` it names detectors, rules, and four states of judging as a whole.
+Beside ``default`` it names detectors, rules, and three states of judging as a whole.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from prebill.core.policy.action import Action
 from prebill.core.policy.reading import action_of
 
 #: Judging as a whole: it raised or its models can't be used; what it reads had not arrived; a judge
-#: failed that has no line of its own; its inputs drifted from what the models learnt.
+#: failed that has no line of its own.
 DOWN: Final = "scorer_down"
 LATE: Final = "scorer_late"
 PARTIAL: Final = "scorer_partial"
-DRIFTED: Final = "scorer_drifted"
-STATES: Final = (DOWN, LATE, PARTIAL, DRIFTED)
+STATES: Final = (DOWN, LATE, PARTIAL)
+_STATE: Final = "scorer_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Failures:
         return self.named.get(name, self.named.get(PARTIAL, self.named["default"]))
 
     def state(self, state: str) -> Action:
-        """What a state leads to: a review, but for drift, unless the policy says it."""
-        return self.named.get(state, Action.RELEASE if state == DRIFTED else Action.REVIEW)
+        """What a state leads to: a review, unless the policy says it."""
+        return self.named.get(state, Action.REVIEW)
 
     def level(self, judge: pl.Expr) -> pl.Expr:
         """The level of each judge that could not judge."""
@@ -51,7 +51,7 @@ def parse_failures(section: object) -> Failures:
     Raises
     ------
     PolicyError
-        There is no default, or a failure would release.
+        There is no default, a state is unknown, or a failure would release.
     """
     if not isinstance(section, dict):
         message = "failures must be a mapping"
@@ -60,6 +60,10 @@ def parse_failures(section: object) -> Failures:
     if "default" not in named:
         message = "failures must name a default"
         raise PolicyError(message, where="failures")
+    unknown = [name for name in named if name.startswith(_STATE) and name not in STATES]
+    if unknown:
+        message = f"failures: unknown state {unknown[0]}; known are {', '.join(STATES)}"
+        raise PolicyError(message, where="failures", setting=unknown[0])
     released = [name for name, action in named.items() if action is Action.RELEASE]
     if released:
         message = f"failures of {', '.join(released)} may not release: a judge failed"
@@ -70,6 +74,7 @@ def parse_failures(section: object) -> Failures:
 SHAPE: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["default"],
+    "propertyNames": {"pattern": f"^(?!{_STATE})|^({'|'.join(STATES)})$"},
     "properties": {name: {"enum": ["review", "hold"]} for name in ("default", *STATES)},
     "additionalProperties": {"enum": ["review", "hold"], "description": "a detector or rule id"},
     "description": "what a judge that could not judge leads to",
