@@ -93,6 +93,17 @@ def test_mode_decides_what_becomes_of_a_draft_and_the_proposal_is_kept(
     assert not [one for one in again.checks if one.part == "decision" and "asks" in one.text]
 
 
+def test_decision_of_an_older_program_is_replayed_without_what_it_did_not_keep(
+    opened: Installation,
+) -> None:
+    world.run(opened)
+    draft_id = stopped(opened)[0]["draft_id"]
+    with opened.store.transaction() as tx:
+        tx.execute("UPDATE decisions SET proposed_action = NULL, rules = NULL, policy_class = NULL")
+    again = replay.replay(opened, draft_id, from_facts=True)
+    assert again.is_same, again.checks
+
+
 def test_class_of_a_customer_has_its_own_rules_queue_and_deadline(opened: Installation) -> None:
     first, other = wrong_customers(opened)
     segment = world.rows(opened, f"SELECT segment FROM customers WHERE customer_id = '{first}'")[0][

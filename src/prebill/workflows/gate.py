@@ -195,6 +195,11 @@ def summary(result: GateResult, aside: Path | None) -> list[str]:
     counts = dict(decisions["action"].value_counts().iter_rows())
     shown = ", ".join(f"{name} {counts.get(name, 0):,}" for name in ("release", "review", "hold"))
     lines = [f"{decisions.height:,} drafts: {shown}"]
+    passed = decisions.filter(pl.col("proposed_action") != pl.col("action"))
+    if not passed.is_empty():
+        counted = passed["proposed_action"].value_counts().sort("proposed_action").iter_rows()
+        would = ", ".join(f"{name} {count:,} more" for name, count in counted)
+        lines.append(f"not binding: the policy would {would}")
     lines += [f"left out: {note}" for note in result.notes]
     if aside is not None:
         worst = result.broken.group_by("file", "rule", "column_name").len().sort("file", "rule")

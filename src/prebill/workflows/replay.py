@@ -37,6 +37,8 @@ TOLERANCE: Final = 1e-9
 SHOWN: Final = 10
 _MODELS: Final = ("forest", "payment_risk", "error_risk")
 _DIGEST_CHARACTERS: Final = 64
+#: Columns of a decision that were added later.
+_NEWER: Final = frozenset({"proposed_action", "rules", "policy_class"})
 
 
 class Outcome(StrEnum):
@@ -210,7 +212,9 @@ def _by_policy(
     again = decided_again(stored.decision, stored.totals, stored.findings, policy)
     row = again.row(0, named=True)
     pairs: dict[str, tuple[object, object]] = {
-        name: (decision[name], row[name]) for name in ("action", "proposed_action", "reasons")
+        name: (decision[name], row[name])
+        for name in ("action", "proposed_action", "reasons")
+        if name not in _kept_since(decision)
     }
     if decision["action"] == "release":
         chance = stored.decision.select(policy.sampling.propensity(pl.col("anomaly_score")))
@@ -291,8 +295,15 @@ def _against(
         yield _near("features from facts", features.row(0, named=True), again.row(0, named=True))
     decided = result.decisions.filter(mine)
     if not decided.is_empty():
-        decisions = stored.decision.row(0, named=True), DECISIONS.conform(decided)
-        yield _near("decision from facts", decisions[0], decisions[1].row(0, named=True))
+        kept = stored.decision.row(0, named=True)
+        asked = {name: value for name, value in kept.items() if name not in _kept_since(kept)}
+        again = DECISIONS.conform(decided).row(0, named=True)
+        yield _near("decision from facts", asked, again)
+
+
+def _kept_since(decision: dict[str, Any]) -> frozenset[str]:
+    """Columns that an older program did not keep with the decision."""
+    return frozenset() if decision["proposed_action"] else _NEWER
 
 
 def _near(part: str, stored: dict[str, Any], again: dict[str, Any]) -> Check:
