@@ -19,6 +19,7 @@ from prebill.api.problems import problem_of
 from prebill.api.refresh import refreshing
 from prebill.api.routes import ROUTERS
 from prebill.bootstrap import Installation
+from prebill.console.alert_routes import router as alert_router
 from prebill.console.pages.account import problem_page
 from prebill.console.render import STATIC, render
 from prebill.console.routes import router as console_router
@@ -54,6 +55,7 @@ def create_app(installation: Installation) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(console_router)
+    app.include_router(alert_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for kind in (PrebillError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_problem)

@@ -1,4 +1,7 @@
-"""What the hook needs beside it: profiles kept fresh, its rows moved to the lake, in a thread."""
+"""What runs beside the server, in a thread: profiles kept fresh, the hook's rows moved to the lake.
+
+Alerts too: the server sees that no worker is left to send them.
+"""
 
 import logging
 import threading
@@ -39,6 +42,7 @@ FIRST_SECONDS: Final = 2.0
 
 
 def _refresh(opened: Installation) -> None:
+    from prebill.workflows.alerting import keep_watch
     from prebill.workflows.hook_rows import move_due
     from prebill.workflows.profiles import is_stale, prepare_profiles
 
@@ -51,3 +55,7 @@ def _refresh(opened: Installation) -> None:
         move_due(opened, datetime.now(UTC))
     except PrebillError:
         _log.exception("rows of the hook could not be moved to the lake; next try in a minute")
+    try:
+        keep_watch(opened)
+    except PrebillError:
+        _log.exception("alerts could not be looked after; next try in a minute")

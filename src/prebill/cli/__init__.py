@@ -16,7 +16,7 @@ from prebill.core.errors import InputError, PrebillError
 #: Areas in the order in which ``--help`` lists their commands.
 AREAS: Final = (
     *("demo", "setup", "ingest", "gate", "run", "deliveries", "cases"),
-    *("policy", "replay", "models", "forecast", "serve"),
+    *("alerts", "policy", "replay", "models", "forecast", "serve"),
 )
 
 #: Exit codes: 0 done, 1 done with findings, 2 wrong usage (typer), 3 could not go on.

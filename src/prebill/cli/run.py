@@ -171,7 +171,7 @@ def worker(
     from prebill.bootstrap import Installation
     from prebill.settings import Settings
     from prebill.telemetry import configure
-    from prebill.workflows import deliver, promotion, runtime, staging
+    from prebill.workflows import alerting, deliver, promotion, runtime, staging
     from prebill.workflows.upkeep import sweep_orphans
 
     configure()
@@ -184,6 +184,8 @@ def worker(
     office = promotion.Office(opened.settings, opened.store, "system")
     working.also(lambda: promotion.follow(office), 60.0)
     working.also(lambda: sweep_orphans(opened, datetime.now(UTC)), 3600.0)
+    working.also(lambda: alerting.keep_watch(opened), 5.0)
+    working.also(lambda: alerting.check_audit(opened), 60.0)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

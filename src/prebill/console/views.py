@@ -17,6 +17,8 @@ class Viewer:
     role: str
     may_decide: bool
     csrf_token: str
+    #: Alerts that people still have to do with.
+    open_alerts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +314,33 @@ class InvoicePage:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One alert; ``acknowledge_path`` is empty where the viewer has nothing to do."""
+
+    severity: str
+    title: str
+    text: str
+    href: str
+    since: str
+    #: How it stands: who looks after it, when it was escalated, how it ended.
+    state: str
+    owner: str
+    acknowledge_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsPage:
+    """``/alerts``: what is beyond its limit, the worst first, and what was."""
+
+    title: str
+    viewer: Viewer
+    summary: str
+    open_rows: tuple[AlertRow, ...]
+    past_rows: tuple[AlertRow, ...]
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProblemPage:
     """Something did not work: what, and what to do."""
 
@@ -331,5 +360,6 @@ TEMPLATES: dict[type, str] = {
     CasePage: "case.html",
     RunsPage: "runs.html",
     InvoicePage: "invoice.html",
+    AlertsPage: "alerts.html",
     ProblemPage: "problem.html",
 }

@@ -20,7 +20,8 @@ _STATEMENTS: Final[dict[str, str]] = {
     "case_near_due": """
         SELECT queue AS subject, count(*) AS count, min(due_at) AS at FROM cases c
         WHERE status = 'open' AND due_at > :now AND due_at <= :edge AND action <> 'release'
-          AND NOT EXISTS (SELECT 1 FROM claims l WHERE l.case_id = c.case_id AND l.expires_at > :now)
+          AND NOT EXISTS (SELECT 1 FROM claims l
+            WHERE l.case_id = c.case_id AND l.expires_at > :now)
         GROUP BY queue""",
     "approval_waiting": """
         SELECT 'model ' || model AS subject, count(*) AS count, min(proposed_at) AS at

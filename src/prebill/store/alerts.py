@@ -31,7 +31,7 @@ def keep(tx: Tx, alert: Alert, owner: str, now_at: datetime) -> str | None:
         "since_at": alert.at,
         "last_seen_at": now_at,
     }
-    first = {"kind": alert.kind, "severity": severity, "owner": owner}
+    first: Row = {"kind": alert.kind, "severity": severity, "owner": owner}
     first |= {"first_seen_at": now_at, "told_at": now_at}
     if tx.insert("alerts", given | first, on_conflict="ignore"):
         return "opened"

@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from prebill.api.routes import billing_runs, cases, health, invoices, usage_events, webhooks
+from prebill.api.routes import alerts, billing_runs, cases, health, invoices, usage_events, webhooks
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
@@ -13,4 +13,5 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     webhooks.router,
     billing_runs.router,
     cases.router,
+    alerts.router,
 )

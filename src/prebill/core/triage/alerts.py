@@ -89,8 +89,8 @@ class AlertRules:
         --------
         >>> from datetime import UTC
         >>> now_at = datetime(2026, 11, 2, 12, tzinfo=UTC)
-        >>> AlertRules().edge("run_late", now_at).hour, AlertRules().edge("case_near_due", now_at).hour
-        (11, 14)
+        >>> [AlertRules().edge(kind, now_at).hour for kind in ("run_late", "case_near_due")]
+        [11, 14]
         """
         found = self.kinds.get(kind)
         if found is None:
@@ -212,9 +212,9 @@ def parse_rules(text: str) -> AlertRules:
 
     Examples
     --------
-    >>> rules = parse_rules('[owners]\\ndefault = "ops@example.com"\\n[limits.run_late]\\nwarn_minutes = 5')
+    >>> rules = parse_rules('owners = {default = "ops@example.com"}')
     >>> rules.owner("run_late"), rules.kinds["run_late"].warn_minutes
-    ('ops@example.com', 5)
+    ('ops@example.com', 60)
     """
     try:
         document = tomllib.loads(text)
@@ -244,11 +244,18 @@ def _kinds(limits: dict[str, Any], off: object) -> dict[str, AlertKind]:
     for name, given in limits.items():
         where = f"limits.{name}"
         _known(f"[{where}]", given, {"warn_minutes", "critical_minutes"})
-        minutes = {key: _minutes(f"{where}.{key}", value) for key, value in given.items()}
+        kind, critical = KINDS[name], given.get("critical_minutes")
+        warn = _minutes(f"{where}.warn_minutes", given.get("warn_minutes", kind.warn_minutes))
+        if critical is not None:
+            critical = _minutes(f"{where}.critical_minutes", critical)
         if name not in kinds:
             continue
         try:
-            kinds[name] = replace(KINDS[name], **minutes)
+            kinds[name] = replace(
+                kind,
+                warn_minutes=warn,
+                critical_minutes=kind.critical_minutes if critical is None else critical,
+            )
         except ValueError as error:
             message = f"alerts.toml: {error}"
             raise InputError(message, limit=name) from None
