@@ -1,5 +1,6 @@
 """Plain-text mail by SMTP: TLS always, but to the own machine; one connection a mail.
 
+Certificates are checked against those of the system, or the file that SSL_CERT_FILE names.
 What a server answers may hold addresses: only its codes enter our messages.
 """
 
@@ -82,14 +83,12 @@ class Smtp:
         *,
         user: str | None = None,
         password: str | None = None,
-        trusted: ssl.SSLContext | None = None,
     ) -> None:
         self._server = Server.of(url)
         self._sender = sender
         self._domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
         self._user = user
         self._password = password
-        self._trusted = trusted
 
     def deliver(self, mail: Mail) -> None:
         """Hand a mail over.
@@ -101,9 +100,10 @@ class Smtp:
         PermanentError
             It refuses sign-in, sender, recipient or content, or TLS fails: a person must look.
         """
-        message = self._message(mail)
-        with _told(), self._opened() as session:
-            session.send_message(message, self._sender, [mail.recipient])
+        with _told():
+            message = self._message(mail)
+            with self._opened() as session:
+                session.send_message(message, self._sender, [mail.recipient])
 
     def _message(self, mail: Mail) -> EmailMessage:
         message = EmailMessage(policy=SMTP_POLICY)
@@ -120,7 +120,7 @@ class Smtp:
     @contextmanager
     def _opened(self) -> Iterator[smtplib.SMTP]:
         """A session over TLS, signed in where a user is set; closed in any case."""
-        server, trusted = self._server, self._trusted or ssl.create_default_context()
+        server, trusted = self._server, ssl.create_default_context()
         session = (
             smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT_SECONDS, context=trusted)
             if server.is_tls
