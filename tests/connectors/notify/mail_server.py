@@ -88,7 +88,9 @@ class _Session(socketserver.StreamRequestHandler):
         server = self.mail_server
         if command in {"EHLO", "HELO"}:
             more = ["STARTTLS"] if server.offers_starttls and not self.is_safe else []
-            self._say(250, "localhost", *more, *(["AUTH PLAIN"] if server.users else []), "8BITMIME")
+            self._say(
+                250, "localhost", *more, *(["AUTH PLAIN"] if server.users else []), "8BITMIME"
+            )
         elif command == "STARTTLS":
             self._say(220, "go")
             self._wrap()
