@@ -23,6 +23,8 @@ NEEDED = {
     ("POST", "/v1/cases/{case_id:path}:take-over"): Role.REVIEWER,
     ("POST", "/v1/cases/{case_id:path}:let-go"): Role.REVIEWER,
     ("POST", "/v1/cases/{case_id:path}:{kind}"): Role.REVIEWER,
+    ("GET", "/v1/alerts"): Role.VIEWER,
+    ("POST", "/v1/alerts/{alert_id}:acknowledge"): Role.REVIEWER,
 }
 #: Opened by the signature of a secret that is bound to a user; a token opens none of them.
 SIGNED = {("POST", "/v1/webhooks/{system}")}
@@ -31,7 +33,7 @@ CLOSED = {route: role for route, role in NEEDED.items() if role is not None}
 
 def concrete(template: str) -> str:
     path = template.replace("{run_id:path}", "run-none").replace("{case_id:path}", "case:none")
-    return path.replace("{kind}", "release")
+    return path.replace("{kind}", "release").replace("{alert_id}", "7")
 
 
 def test_every_route_is_listed() -> None:

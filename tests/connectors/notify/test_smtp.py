@@ -90,9 +90,9 @@ def test_a_wrong_password_is_permanent_and_stands_in_no_message() -> None:
 def test_codes_say_whether_a_retry_may_help(
     command: str, code: int, kind: type[Exception], words: str
 ) -> None:
-    with mailing(MailServer(codes={command: [code]})) as server:
-        with pytest.raises(kind, match=words) as told:
-            Smtp(server.url, SENDER).deliver(mail())
+    described = MailServer(codes={command: [code]})
+    with mailing(described) as server, pytest.raises(kind, match=words) as told:
+        Smtp(server.url, SENDER).deliver(mail())
     assert "ops@example.com" not in str(told.value)
 
 
@@ -112,9 +112,8 @@ def test_a_server_elsewhere_without_tls_gets_nothing(monkeypatch: pytest.MonkeyP
 
 
 def test_a_line_break_reaches_no_head() -> None:
-    with mailing() as server:
-        with pytest.raises(PermanentError, match="can't be written"):
-            Smtp(server.url, SENDER).deliver(mail(recipient="a@b.c\r\nBcc: x@y.z"))
+    with mailing() as server, pytest.raises(PermanentError, match="can't be written"):
+        Smtp(server.url, SENDER).deliver(mail(recipient="a@b.c\r\nBcc: x@y.z"))
     assert [] == server.mails
 
 
