@@ -34,7 +34,7 @@ def test_every_page_counts_the_open_ones(alerted: Served, visit: Visit) -> None:
 def test_a_reviewer_acknowledges_and_is_named(alerted: Served, visit: Visit) -> None:
     visit.sign_in(alerted.people[Role.REVIEWER])
     page = visit.get("/alerts").text
-    assert "2 open cases are past due" in page
+    assert "Open cases past due: 2," in page
     assert 'href="/queue?queue=billing"' in page
     done = visit.send("/alerts/1/acknowledge", "/alerts")
     assert "Reviewer Person looks after it" in done.text

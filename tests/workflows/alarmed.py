@@ -202,9 +202,9 @@ CAUSES = (
     ),
     Cause("run_late:run-1", in_tx(run), sql("UPDATE runs SET status = 'finished'")),
     Cause(
-        "run_failed:run-1",
-        in_tx(lambda tx: run(tx, status="failed")),
-        in_tx(lambda tx: run(tx, run_id="run-2", status="finished", started_at=NOW)),
+        "run_failed:run-9",
+        in_tx(lambda tx: run(tx, run_id="run-9", status="failed")),
+        in_tx(lambda tx: run(tx, run_id="run-10", status="finished", started_at=NOW)),
     ),
     Cause(
         "quarantine_waiting:payments",

@@ -75,7 +75,7 @@ def test_the_mail_says_what_stands_and_what_to_do(opened: Installation, servers:
     text = mail.get_content()
     subject = "[Prebill] warning: Cases are past their deadline: queue billing"
     assert (subject, "ops@example.com") == (mail["Subject"], mail["To"])
-    assert "1 open cases are past due, since 2 Nov 2026, 07:00 UTC." in text
+    assert "Open cases past due: 1, since 2 Nov 2026, 07:00 UTC." in text
     assert "https://prebill.example.com/queue?queue=billing" in text
     assert "https://prebill.example.com/alerts" in text
     assert "ACME" not in text

@@ -33,7 +33,7 @@ def test_every_kind_alerts_at_its_limit_and_not_before(kind: AlertKind) -> None:
     within = at_limit + timedelta(seconds=1)
     assert () == alerts_of([Fact(kind.name, "x", 3, within)], RULES, NOW)
     (one,) = alerts_of([Fact(kind.name, "x", 3, at_limit)], RULES, NOW)
-    assert one.text.startswith(f"3 {kind.noun}, ")
+    assert one.text.startswith(kind.fact.replace("{count}", "3"))
     assert one.text.endswith(kind.advice)
     assert "{" not in one.title + one.text + one.path
 

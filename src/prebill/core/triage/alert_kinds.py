@@ -15,13 +15,13 @@ _DAY: Final = 24 * 60
 class AlertKind:
     """One kind of cause.
 
-    ``title`` and ``noun`` may hold ``{subject}``: the queue, contract, channel or run concerned.
-    ``path`` is the console's page to look at. ``critical_minutes`` None: it never becomes critical.
+    ``title`` and ``path`` may hold ``{subject}``: the queue, contract, channel or run concerned.
+    ``fact`` begins the sentence that ends with the instant, and may hold ``{count}``. ``path`` is the console's page to look at. ``critical_minutes`` None: it never becomes critical.
     """
 
     name: str
     title: str
-    noun: str
+    fact: str
     advice: str
     path: str
     warn_minutes: int
@@ -43,7 +43,7 @@ _ALL: Final = (
     AlertKind(
         "case_past_due",
         title="Cases are past their deadline: queue {subject}",
-        noun="open cases are past due",
+        fact="Open cases past due: {count},",
         advice="Decide them, most money first, or let somebody take the queue over.",
         path="/queue?queue={subject}",
         warn_minutes=0,
@@ -52,7 +52,7 @@ _ALL: Final = (
     AlertKind(
         "case_near_due",
         title="Cases are due soon and nobody works on them: queue {subject}",
-        noun="open cases without an owner are due soon",
+        fact="Open cases without an owner: {count},",
         advice="Take the next case, or find somebody who does.",
         path="/queue?queue={subject}&owner=nobody",
         warn_minutes=2 * _HOUR,
@@ -61,7 +61,7 @@ _ALL: Final = (
     AlertKind(
         "approval_waiting",
         title="A second person is needed: {subject}",
-        noun="proposals wait for approval",
+        fact="Proposals: {count}, waiting",
         advice="Another controller or administrator approves or withdraws it.",
         path="/alerts",
         warn_minutes=_DAY,
@@ -70,7 +70,7 @@ _ALL: Final = (
     AlertKind(
         "draft_stranded",
         title="Held drafts have no open case: {subject}",
-        noun="drafts wait for a person whom nobody asks",
+        fact="Drafts that wait for a person whom nobody asks: {count},",
         advice="Run the period again (`prebill run`): it makes the case.",
         path="/runs",
         warn_minutes=15,
@@ -79,7 +79,7 @@ _ALL: Final = (
     AlertKind(
         "delivery_waiting",
         title="Deliveries wait and nobody tries them",
-        noun="deliveries are due",
+        fact="Deliveries that are due: {count},",
         advice="Start a worker (`prebill worker`), or look why it stands still.",
         path="/alerts",
         warn_minutes=15,
@@ -88,7 +88,7 @@ _ALL: Final = (
     AlertKind(
         "integration_failing",
         title="An integration does not answer: {subject}",
-        noun="deliveries are tried again and again",
+        fact="Deliveries tried again and again: {count},",
         advice="See whether the receiver is up; `prebill doctor` names it. Nothing is lost.",
         path="/alerts",
         warn_minutes=10,
@@ -97,7 +97,7 @@ _ALL: Final = (
     AlertKind(
         "integration_failed",
         title="An integration refuses deliveries: {subject}",
-        noun="deliveries failed for good",
+        fact="Deliveries that failed for good: {count},",
         advice="`prebill delivery list` says why; mend it, then `prebill delivery retry --all`.",
         path="/alerts",
         warn_minutes=0,
@@ -106,7 +106,7 @@ _ALL: Final = (
     AlertKind(
         "feed_silent",
         title="A usage source has fallen silent: {subject}",
-        noun="source sends nothing any more, for more than twice its longest pause",
+        fact="It has never paused half as long of late: silent",
         advice="Ask its owner; until it speaks, drafts wait for it or miss usage.",
         path="/runs",
         warn_minutes=36 * _HOUR,
@@ -115,7 +115,7 @@ _ALL: Final = (
     AlertKind(
         "run_late",
         title="A billing run takes too long: {subject}",
-        noun="run has not ended",
+        fact="It has been running",
         advice="See its progress under Runs; is a worker running (`prebill worker`)?",
         path="/runs",
         warn_minutes=_HOUR,
@@ -124,7 +124,7 @@ _ALL: Final = (
     AlertKind(
         "run_failed",
         title="A billing run failed: {subject}",
-        noun="run ended with an error and none has finished since",
+        fact="No run of the period has finished",
         advice="Mend what its error names under Runs, then run the period again.",
         path="/runs",
         warn_minutes=0,
@@ -133,7 +133,7 @@ _ALL: Final = (
     AlertKind(
         "quarantine_waiting",
         title="Rejected rows wait: {subject}",
-        noun="rows are in quarantine",
+        fact="Rows in quarantine: {count},",
         advice="`prebill quarantine list`: mend and retry them, or dismiss them with a reason.",
         path="/alerts",
         warn_minutes=_DAY,
@@ -142,7 +142,7 @@ _ALL: Final = (
     AlertKind(
         "staging_waiting",
         title="Accepted data is not moved to the lake: {subject}",
-        noun="rows wait to be moved",
+        fact="Rows that wait to be moved: {count},",
         advice="Start a worker (`prebill worker`), or look why it stands still.",
         path="/alerts",
         warn_minutes=15,
@@ -151,7 +151,7 @@ _ALL: Final = (
     AlertKind(
         "credential_ending",
         title="A credential ends: {subject}",
-        noun="credential ends soon, or has ended",
+        fact="It ends",
         advice="Make a new one (`prebill token create` or `bind`), then revoke the old one.",
         path="/alerts",
         warn_minutes=14 * _DAY,
@@ -161,7 +161,7 @@ _ALL: Final = (
     AlertKind(
         "version_ending",
         title="The interface version of a connector ends: {subject}",
-        noun="connector speaks a version that ends",
+        fact="It ends",
         advice="Look at the vendor's notes and pin a newer version.",
         path="/alerts",
         warn_minutes=30 * _DAY,
@@ -171,7 +171,7 @@ _ALL: Final = (
     AlertKind(
         "audit_unsealed",
         title="The audit log is not sealed: {subject}",
-        noun="entries stand under no seal",
+        fact="Entries under no seal: {count},",
         advice="Start a worker (`prebill worker`): it seals every few seconds.",
         path="/alerts",
         warn_minutes=10,
@@ -180,7 +180,7 @@ _ALL: Final = (
     AlertKind(
         "audit_broken",
         title="The audit log was altered",
-        noun="findings",
+        fact="Findings: {count},",
         advice="`prebill audit verify` names them. Keep the database as evidence.",
         path="/alerts",
         warn_minutes=0,
@@ -189,7 +189,7 @@ _ALL: Final = (
     AlertKind(
         "drift",
         title="Data or models drift",
-        noun="limits are exceeded for some time",
+        fact="Limits exceeded for some time: {count},",
         advice="Read the report of `python -m training drift`; it says what each limit asks for.",
         path="/alerts",
         warn_minutes=0,
@@ -197,7 +197,7 @@ _ALL: Final = (
     AlertKind(
         "message_failed",
         title="Alerts do not arrive by {subject}",
-        noun="messages failed for good",
+        fact="Messages that failed for good: {count},",
         advice="Mend the channel, see `prebill alerts test`, then `prebill alerts retry`.",
         path="/alerts",
         warn_minutes=0,

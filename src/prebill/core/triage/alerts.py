@@ -167,14 +167,15 @@ def _folded(facts: Iterable[Fact]) -> list[Fact]:
 def _alert(fact: Fact, kind: AlertKind, now_at: datetime) -> Alert:
     subject = _plain(fact.subject)
     detail = f" {_plain(fact.detail, 500)}." if fact.detail else ""
-    when = f"the first on {_instant(fact.at)}" if kind.ends else f"since {_instant(fact.at)}"
+    first = "the first on" if "{count}" in kind.fact else "on"
+    when = f"{first if kind.ends else 'since'} {_instant(fact.at)}"
     path = kind.path.replace("{subject}", quote(fact.subject, safe=""))
     return Alert(
         cause=f"{kind.name}:{fact.subject}" if fact.subject else kind.name,
         kind=kind.name,
         severity=_severity(fact, kind, now_at),
         title=kind.title.replace("{subject}", subject),
-        text=f"{fact.count:,} {kind.noun}, {when}.{detail} {kind.advice}",
+        text=f"{kind.fact.replace('{count}', f'{fact.count:,}')} {when}.{detail} {kind.advice}",
         path=kind.path.split("?")[0] if fact.subject == MANY else path,
         count=fact.count,
         at=fact.at,
