@@ -16,7 +16,8 @@ class AlertKind:
     """One kind of cause.
 
     ``title`` and ``path`` may hold ``{subject}``: the queue, contract, channel or run concerned.
-    ``fact`` begins the sentence that ends with the instant, and may hold ``{count}``. ``path`` is the console's page to look at. ``critical_minutes`` None: it never becomes critical.
+    ``path`` is the console's page to look at. ``fact`` begins the sentence that ends with the
+    instant, and may hold ``{count}``. ``critical_minutes`` None: it never becomes critical.
     """
 
     name: str
