@@ -53,7 +53,7 @@ def run(given: argparse.Namespace) -> int:
     folder = given.out or settings.home / "drift"
     _report(settings, judged, chosen, folder=folder, as_of_on=as_of_on)
     if given.as_of is None:
-        _tell(settings, judged)
+        tell(settings, judged)
     return EXIT_ALARMS if any(not one.alarms.is_empty() for one in judged) else 0
 
 
@@ -122,7 +122,7 @@ def _row(row: dict[str, object]) -> str:
     return f"  {row['check']:<12}{row['name']:<24}{shown}   {limit}{mark}"
 
 
-def _tell(settings: Settings, judged: Sequence[Judged]) -> None:
+def tell(settings: Settings, judged: Sequence[Judged]) -> None:
     """Let people be alerted of what drifted, until a later look finds nothing."""
     alarms = [row for one in judged for row in one.alarms.iter_rows(named=True)]
     told = [f"{row['watched']} {row['check']} {row['name']}: {row['action']}" for row in alarms]

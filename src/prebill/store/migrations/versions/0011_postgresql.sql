@@ -4,6 +4,8 @@ CREATE INDEX ix_engine_drafts_stopped ON engine_drafts (draft_id, version, enter
 --
 CREATE INDEX ix_cases_due ON cases (due_at, queue, action) WHERE status = 'open'
 --
+CREATE INDEX ix_audit_entries_access ON audit_entries (seq, entered_at) WHERE stream = 'access'
+--
 CREATE TABLE alerts (
 	alert_id BIGSERIAL NOT NULL,
 	cause TEXT COLLATE "C" NOT NULL,
