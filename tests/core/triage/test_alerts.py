@@ -1,10 +1,14 @@
 """From facts to alerts, and the file of an installation."""
 
+import doctest
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 
 import pytest
 
+from prebill.connectors.notify import smtp
 from prebill.core.errors import InputError
+from prebill.core.triage import alerts
 from prebill.core.triage.alert_kinds import KINDS, AlertKind
 from prebill.core.triage.alerts import (
     MANY,
@@ -17,6 +21,7 @@ from prebill.core.triage.alerts import (
     longest_pause,
     parse_rules,
 )
+from prebill.workflows import alert_channels
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 RULES = AlertRules()
@@ -131,3 +136,8 @@ def test_a_wrong_file_is_refused_by_name(text: str, named: str) -> None:
 def test_limits_in_the_wrong_order_are_no_kind() -> None:
     with pytest.raises(ValueError, match="critical before"):
         AlertKind("x", "", "", "", "", warn_minutes=2, critical_minutes=1)
+
+
+@pytest.mark.parametrize("module", [alerts, smtp, alert_channels], ids=lambda one: one.__name__)
+def test_the_examples_of_docstrings_run(module: ModuleType) -> None:
+    assert (0, True) == (doctest.testmod(module).failed, doctest.testmod(module).attempted > 0)

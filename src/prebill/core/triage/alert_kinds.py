@@ -144,7 +144,7 @@ _ALL: Final = (
         "staging_waiting",
         title="Accepted data is not moved to the lake: {subject}",
         fact="Rows that wait to be moved: {count},",
-        advice="Start a worker (`prebill worker`), or look why it stands still.",
+        advice="Keep `prebill worker` running, for rows of the hook `prebill serve`.",
         path="/alerts",
         warn_minutes=15,
         critical_minutes=4 * _HOUR,
