@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     engines: dict[str, EngineSettings] = {}
     #: Alerts: limits, owners and escalation (TOML); None: the limits that come with Prebill.
     alerts_path: Path | None = None
-    #: smtp://HOST:587 (STARTTLS; without it on loopback only) or smtps://HOST:465; no user in it.
+    #: smtp://HOST:587 (STARTTLS; plain on loopback) or smtps://HOST:465; no user in it.
     smtp_url: str | None = None
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None

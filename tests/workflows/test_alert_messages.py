@@ -110,6 +110,16 @@ def test_a_server_that_is_down_loses_nothing(opened: Installation, servers: Exit
     assert f"<{waiting['message_id']}@localhost>" == mail["Message-ID"]
 
 
+def test_a_server_that_is_down_is_tried_once_a_pass(opened: Installation) -> None:
+    with mailing() as server:
+        used = mailed(opened, server)
+    look(used, NOW)
+    look(used, NOW + timedelta(days=2))  # it is critical by then
+    for expected in ([0, 1], [1, 1]):
+        send_due(used, lambda: NOW + timedelta(days=2))
+        assert expected == sorted(row["attempts"] for row in stored(used))
+
+
 def test_a_server_that_falls_over_gets_the_mail_again_under_its_id(
     opened: Installation, servers: ExitStack
 ) -> None:

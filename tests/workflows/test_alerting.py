@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prebill.bootstrap import Installation
-from prebill.core.errors import ConflictError, InputError
+from prebill.core.errors import ConflictError
 from prebill.core.triage.alert_kinds import KINDS
 from prebill.lake import Lake
 from prebill.settings import Settings
@@ -77,7 +77,7 @@ def test_a_cause_opens_one_alert_that_ends_with_it(opened: Installation, cause: 
 
 def test_every_kind_of_cause_is_tested() -> None:
     here = {cause.name.split(":")[0] for cause in CAUSES}
-    assert set(KINDS) == here | {"version_ending"}
+    assert set(KINDS) == here | {"version_ending", "rules_unreadable"}
 
 
 def test_the_end_of_an_interface_version_is_told_in_time(opened: Installation) -> None:
@@ -282,10 +282,17 @@ def test_a_kind_that_is_off_and_another_limit_count(opened: Installation) -> Non
     assert ["run_late:run-1"] == causes(used)
 
 
-def test_a_file_that_cannot_be_used_is_told(opened: Installation) -> None:
+def test_a_file_that_cannot_be_used_is_an_alert_and_stops_no_other(opened: Installation) -> None:
     used = ruled(opened, "[limits]\nnonsense = 1\n")
-    with pytest.raises(InputError, match="nonsense"):
-        look(used, NOW)
+    late(used)
+    look(used, NOW)
+    assert ["case_past_due:billing", "rules_unreadable"] == causes(used)
+    assert {"webhook"} == {channel for _, channel, _ in messages(used)}
+    with used.store.read() as tx:
+        assert "the unknown nonsense" in alerts.open_alerts(tx)[0]["text"]
+    ruled(opened)
+    look(used, LATER)
+    assert ["case_past_due:billing"] == causes(used)
 
 
 def test_limits_are_those_of_the_facts(opened: Installation) -> None:

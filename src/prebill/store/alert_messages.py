@@ -15,15 +15,19 @@ def add(tx: Tx, messages: Sequence[Row], now_at: datetime) -> int:
     )
 
 
-def lease_due(tx: Tx, now_at: datetime, *, limit: int, until_at: datetime) -> list[Row]:
-    """Take messages that are due: another process leaves them alone until the lease ends."""
+def lease_due(
+    tx: Tx, now_at: datetime, *, channels: Sequence[str], until_at: datetime
+) -> Row | None:
+    """Take a message that is due: another process leaves it alone until the lease ends."""
     lock = "" if tx.is_sqlite else "FOR UPDATE SKIP LOCKED"
-    return tx.rows(
+    among = tx.listed(channels)
+    return tx.first(
         "UPDATE alert_messages SET next_attempt_at = :until WHERE message_id IN ("
         "SELECT message_id FROM alert_messages WHERE status = 'pending' "
-        f"AND next_attempt_at <= :now ORDER BY next_attempt_at, message_id LIMIT :limit {lock}) "
+        f"AND next_attempt_at <= :now AND channel IN ({among.sql}) "
+        f"ORDER BY next_attempt_at, message_id LIMIT 1 {lock}) "
         "RETURNING message_id, channel, recipient, payload, attempts",
-        {"until": until_at, "now": now_at, "limit": limit},
+        {"until": until_at, "now": now_at} | among.values,
     )
 
 

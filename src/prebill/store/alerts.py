@@ -31,12 +31,14 @@ def keep(tx: Tx, alert: Alert, owner: str, now_at: datetime) -> str | None:
         "since_at": alert.at,
         "last_seen_at": now_at,
     }
-    first: Row = {"kind": alert.kind, "severity": severity, "owner": owner}
-    first |= {"first_seen_at": now_at, "told_at": now_at}
-    if tx.insert("alerts", given | first, on_conflict="ignore"):
-        return "opened"
     values = ", ".join(f"{name} = :{name}" for name in given if name != "cause")
-    tx.execute(f"UPDATE alerts SET {values} WHERE cause = :cause AND gone_at IS NULL", given)
+    # First of all the usual case: an insert that is ignored would use up a number every time.
+    if not tx.execute(
+        f"UPDATE alerts SET {values} WHERE cause = :cause AND gone_at IS NULL", given
+    ):
+        first: Row = {"kind": alert.kind, "severity": severity, "owner": owner}
+        first |= {"first_seen_at": now_at, "told_at": now_at}
+        return "opened" if tx.insert("alerts", given | first, on_conflict="ignore") else None
     if alert.severity is not Severity.CRITICAL:
         return None
     rose = tx.execute(

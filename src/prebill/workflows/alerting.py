@@ -22,13 +22,12 @@ from prebill.store.alert_facts import facts, tried_often
 from prebill.store.codec import canonical_json, instant_text
 from prebill.store.engine import Row, Tx
 from prebill.store.outbox import Outcome
-from prebill.workflows.alert_channels import WEBHOOK, Channels, Message, targets
+from prebill.workflows.alert_channels import MAIL, WEBHOOK, Channels, Message, targets
 from prebill.workflows.deliver import MAX_ATTEMPTS, pause_after
 
 EVERY: Final = timedelta(seconds=30)
 #: How often the whole audit log is read and compared with its seals and exported heads.
 AUDIT_EVERY: Final = timedelta(days=1)
-BATCH: Final = 50
 LEASE: Final = timedelta(minutes=5)
 
 WATCH: Final = "alerts"
@@ -59,9 +58,15 @@ def keep_watch(opened: Installation, clock: Clock = _now) -> None:
 
 def look(opened: Installation, now_at: datetime) -> Watched:
     """Measure, and bring the alerts in line; each change is told in the same transaction."""
-    rules = load_rules(opened.settings)
+    found: list[Fact] = []
+    try:
+        rules = load_rules(opened.settings)
+    except InputError as error:
+        # Nobody would learn of it otherwise: the limits that come with Prebill count meanwhile.
+        rules = AlertRules()
+        found = [Fact("rules_unreadable", "", 1, now_at, str(error))]
     with opened.store.read() as tx:
-        found = facts(tx, rules, now_at) + _failing(tx, rules, now_at)
+        found += facts(tx, rules, now_at) + _failing(tx, rules, now_at)
     found += _ending_versions(opened.settings)
     seen = Watched()
     with opened.store.transaction() as tx:
@@ -84,23 +89,30 @@ def look(opened: Installation, now_at: datetime) -> Watched:
 
 
 def send_due(opened: Installation, clock: Clock = _now) -> int:
-    """Send the messages that are due; what fails is tried again later. Returns how many arrived."""
+    """Send the messages that are due, and return how many arrived.
+
+    What fails is tried again later; a channel that does not answer is left alone until then, so
+    that this takes no longer than one patience a channel.
+    """
     with opened.store.read() as tx:
         if not alert_messages.any_due(tx, clock()):
             return 0
-    arrived = 0
+    arrived, answering = 0, [MAIL, WEBHOOK]
     with Channels(opened.settings) as channels:
         while True:
             now_at = clock()
             with opened.store.transaction() as tx:
-                due = alert_messages.lease_due(tx, now_at, limit=BATCH, until_at=now_at + LEASE)
-            for row in due:
-                outcome = _attempt(channels, row, now_at)
-                with opened.store.transaction() as tx:
-                    alert_messages.record(tx, outcome)
-                arrived += outcome.status == "delivered"
-            if len(due) < BATCH:
+                row = alert_messages.lease_due(
+                    tx, now_at, channels=answering, until_at=now_at + LEASE
+                )
+            if row is None:
                 return arrived
+            outcome = _attempt(channels, row, now_at)
+            with opened.store.transaction() as tx:
+                alert_messages.record(tx, outcome)
+            arrived += outcome.status == "delivered"
+            if outcome.status == "pending":
+                answering.remove(row["channel"])
 
 
 def check_audit(opened: Installation, clock: Clock = _now) -> None:

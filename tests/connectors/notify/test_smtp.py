@@ -47,6 +47,13 @@ def test_a_mail_arrives_as_it_was_written() -> None:
     assert [["ops@example.com"]] == server.recipients
 
 
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server counts as another machine."""
+    monkeypatch.setattr("prebill.connectors.notify.smtp.LOOPBACK", frozenset())
+
+
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("is_tls", [True, False])
 def test_sign_in_and_mail_go_over_tls(trusted: Path, is_tls: bool) -> None:
     described = MailServer(trusted, is_tls, not is_tls, {"prebill": PASSWORD})
@@ -55,6 +62,7 @@ def test_sign_in_and_mail_go_over_tls(trusted: Path, is_tls: bool) -> None:
     assert ([True], ["prebill"]) == (server.were_safe, server.signed_in)
 
 
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("is_tls", [True, False])
 def test_a_certificate_that_nobody_vouches_for_is_not_spoken_to(
     certificate: Path, is_tls: bool
@@ -104,8 +112,8 @@ def test_no_server_is_transient() -> None:
         Smtp(url, SENDER).deliver(mail())
 
 
-def test_a_server_elsewhere_without_tls_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prebill.connectors.notify.smtp.LOOPBACK", frozenset())
+@pytest.mark.usefixtures("elsewhere")
+def test_a_server_elsewhere_without_tls_gets_nothing() -> None:
     with mailing() as server, pytest.raises(PermanentError, match="offers no TLS"):
         Smtp(server.url, SENDER).deliver(mail())
     assert [] == server.mails

@@ -128,7 +128,7 @@ class Smtp:
         )
         try:
             session.ehlo_or_helo_if_needed()
-            if not server.is_tls and (session.has_extn("starttls") or not _is_loopback(server)):
+            if not server.is_tls and server.host not in LOOPBACK:
                 _start_tls(session, trusted)
             if self._user and self._password:
                 session.login(self._user, self._password)
@@ -138,10 +138,6 @@ class Smtp:
                 session.quit()
         finally:
             session.close()
-
-
-def _is_loopback(server: Server) -> bool:
-    return server.host in LOOPBACK
 
 
 def _start_tls(session: smtplib.SMTP, trusted: ssl.SSLContext) -> None:

@@ -204,6 +204,15 @@ _ALL: Final = (
         warn_minutes=0,
         critical_minutes=0,
     ),
+    AlertKind(
+        "rules_unreadable",
+        title="The file of alerts can't be used",
+        fact="The limits that come with Prebill count, and no owner is known,",
+        advice="Mend it; `prebill doctor` reads it as well.",
+        path="/alerts",
+        warn_minutes=0,
+        critical_minutes=0,
+    ),
 )
 
 #: Name → kind, in the order of the documentation.

@@ -135,7 +135,7 @@ def longest_pause(pause_seconds: int | None, elapsed_seconds: int) -> int:
     Examples
     --------
     >>> longest_pause(None, 60), longest_pause(86_400, 60), longest_pause(86_400, 30 * 86_400)
-    (60, 86399, 2592000)
+    (60, 86398, 2592000)
     """
     halvings = elapsed_seconds / PAUSE_HALF_LIFE.total_seconds()
     kept: float = (pause_seconds or 0) * 0.5**halvings
