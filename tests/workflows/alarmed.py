@@ -13,7 +13,7 @@ from prebill.store.codec import instant_text
 from prebill.store.engine import Tx
 from prebill.store.users import Role, create_token, revoke_token
 from prebill.workflows.alerting import record_audit
-from tests.api.builders import NOW, add_case, add_draft, add_person, add_waiting
+from tests.api.builders import NOW, add_case, add_draft, add_entity, add_person, add_waiting
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -71,6 +71,19 @@ def engine_draft(tx: Tx) -> None:
     tx.insert(
         "engine_drafts", row | {"lines_json": "[]", "entered_at": NOW - HOUR, "entered_by": "x"}
     )
+
+
+def preliminary(tx: Tx) -> None:
+    """Of a month that ended 32 days ago, to be issued within ten; October's has time left."""
+    add_entity(tx)
+    run(tx, run_id="run-9", period="2026-09", status="finished")
+    run(tx, run_id="run-10", status="finished")
+    for period in ("2026-09", "2026-10"):
+        add_draft(tx, f"DE:{period}:S1", period=period, state="draft")
+
+
+def issued(tx: Tx) -> None:
+    tx.execute("UPDATE drafts SET state = 'issued' WHERE period = '2026-09'")
 
 
 def quarantined(tx: Tx) -> None:
@@ -180,6 +193,7 @@ CAUSES = (
         in_tx(engine_draft),
         sql("UPDATE engine_drafts SET state = 'withdrawn'"),
     ),
+    Cause("draft_overdue:2026-09 DE", in_tx(preliminary), in_tx(issued)),
     Cause(
         "delivery_waiting",
         in_tx(lambda tx: delivery(tx, next_attempt_at=NOW - HOUR)),

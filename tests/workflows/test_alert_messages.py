@@ -92,7 +92,8 @@ def test_the_webhook_is_signed_and_says_the_same(opened: Installation, servers: 
     assert got.headers["webhook-signature"] == signature(SECRET, name, timestamp, got.body)
     body = json.loads(got.body)
     assert ("alert.opened", "case_past_due") == (body["type"], body["data"]["kind"])
-    assert ("", 1) == (body["data"]["url"], body["data"]["count"])
+    told = tuple(body["data"][name] for name in ("url", "count", "owner"))
+    assert ("", 1, "ops@example.com") == told
 
 
 def test_a_server_that_is_down_loses_nothing(opened: Installation, servers: ExitStack) -> None:

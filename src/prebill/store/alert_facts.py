@@ -3,9 +3,10 @@
 Statements count only what is beyond ``:edge``; :func:`facts` returns one fact a subject.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
+from prebill.core.calendar import month_period
 from prebill.core.triage.alert_kinds import KINDS
 from prebill.core.triage.alerts import PAUSES, AlertRules, Fact
 from prebill.store.codec import parse_instant
@@ -75,6 +76,7 @@ def facts(tx: Tx, rules: AlertRules, now_at: datetime) -> list[Fact]:
         if edge is not None:
             rows = tx.rows(statement, {"edge": edge, "now": now_at})
             found += [_fact(kind, row) for row in rows]
+    found += _overdue_drafts(tx, rules, now_at)
     found += _silent_feeds(tx, rules, now_at)
     found += _ending_credentials(tx, rules, now_at)
     found += _unsealed(tx, rules, now_at)
@@ -92,6 +94,38 @@ def tried_often(tx: Tx, attempts: int) -> list[Row]:
 
 def _fact(kind: str, row: Row, detail: str = "") -> Fact:
     return Fact(kind, row["subject"], int(row["count"]), parse_instant(row["at"]), detail)
+
+
+def _overdue_drafts(tx: Tx, rules: AlertRules, now_at: datetime) -> list[Fact]:
+    """Drafts of the last year that stayed preliminary past their entity's issue-by date.
+
+    Their months are counted only once the earliest such date is beyond its limit.
+    """
+    edge = rules.edge("draft_overdue", now_at)
+    entities = tx.rows("SELECT entity_id, issue_by_days FROM legal_entities")
+    days = {row["entity_id"]: timedelta(days=row["issue_by_days"]) for row in entities}
+    if edge is None or not days:
+        return []
+    bounds = {"first": f"{now_at - timedelta(days=365):%Y-%m}", "now": f"{now_at:%Y-%m}"}
+    periods = tx.rows(
+        "SELECT DISTINCT period FROM runs WHERE period >= :first AND period < :now", bounds
+    )
+    found: list[Fact] = []
+    for period in (row["period"] for row in periods):
+        ended_at = datetime.combine(month_period(period).end_on, time(), UTC)
+        if ended_at + min(days.values()) > edge:
+            continue
+        rows = tx.rows(
+            "SELECT entity_id, count(*) AS count FROM drafts "
+            "WHERE period = :period AND state = 'draft' GROUP BY entity_id ORDER BY entity_id",
+            {"period": period},
+        )
+        found += [
+            Fact("draft_overdue", f"{period} {name}", row["count"], ended_at + days[name])
+            for row in rows
+            if (name := row["entity_id"]) in days
+        ]
+    return found
 
 
 def _silent_feeds(tx: Tx, rules: AlertRules, now_at: datetime) -> list[Fact]:

@@ -21,13 +21,14 @@ def lease_due(
     """Take a message that is due: another process leaves it alone until the lease ends."""
     lock = "" if tx.is_sqlite else "FOR UPDATE SKIP LOCKED"
     among = tx.listed(channels)
+    times: Row = {"until": until_at, "now": now_at}
     return tx.first(
         "UPDATE alert_messages SET next_attempt_at = :until WHERE message_id IN ("
         "SELECT message_id FROM alert_messages WHERE status = 'pending' "
         f"AND next_attempt_at <= :now AND channel IN ({among.sql}) "
         f"ORDER BY next_attempt_at, message_id LIMIT 1 {lock}) "
         "RETURNING message_id, channel, recipient, payload, attempts",
-        {"until": until_at, "now": now_at} | among.values,
+        times | among.values,
     )
 
 

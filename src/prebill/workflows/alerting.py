@@ -221,6 +221,7 @@ _TEST: Final[Row] = {
     "title": "This is a test",
     "text": "Somebody tried `prebill alerts test`. Nothing is wrong and nothing is to be done.",
     "count": 0,
+    "owner": "",
     "path": "/alerts",
 }
 
@@ -246,9 +247,12 @@ def _tell(tx: Tx, settings: Settings, alert: Row, event: str, now_at: datetime) 
 def _payload(
     settings: Settings, alert: Row, event: str, now_at: datetime | None = None
 ) -> dict[str, Any]:
-    """What a message says: no personal data, nothing of a customer."""
+    """What a message says: nothing of a customer, and of people only who is to be told."""
     base = (settings.public_url or "").rstrip("/")
-    names = ("alert_id", "kind", "cause", "severity", "title", "text", "count", "first_seen_at")
+    names = (
+        *("alert_id", "kind", "cause", "severity", "title", "text", "count", "owner"),
+        "first_seen_at",
+    )
     at = alert["first_seen_at"] if now_at is None else instant_text(now_at)
     return {
         "type": f"alert.{event}",

@@ -78,6 +78,15 @@ _ALL: Final = (
         critical_minutes=_DAY,
     ),
     AlertKind(
+        "draft_overdue",
+        title="Drafts are past their issue-by date: {subject}",
+        fact="Drafts that no run made final: {count}, due",
+        advice="Run the period again (`prebill run`): it issues them or asks a person.",
+        path="/runs",
+        warn_minutes=_DAY,
+        critical_minutes=4 * _DAY,
+    ),
+    AlertKind(
         "delivery_waiting",
         title="Deliveries wait and nobody tries them",
         fact="Deliveries that are due: {count},",
