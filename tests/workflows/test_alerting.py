@@ -221,12 +221,12 @@ def test_one_process_looks_at_a_time(opened: Installation) -> None:
     turns: list[bool] = []
 
     def take() -> None:
-        turns.append(checks.begin(opened.store, "alerts", NOW, alerting.EVERY))
+        turns.append(checks.take_turn(opened.store, "alerts", NOW, alerting.EVERY))
 
     together(take)
     assert 1 == sum(turns)
-    assert not checks.begin(opened.store, "alerts", NOW, alerting.EVERY)
-    assert checks.begin(opened.store, "alerts", NOW + alerting.EVERY, alerting.EVERY)
+    assert not checks.take_turn(opened.store, "alerts", NOW, alerting.EVERY)
+    assert checks.take_turn(opened.store, "alerts", NOW + alerting.EVERY, alerting.EVERY)
 
 
 def together(work: Any) -> None:

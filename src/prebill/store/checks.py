@@ -7,7 +7,7 @@ from prebill.store.codec import instant_text, parse_instant
 from prebill.store.engine import Store, Tx
 
 
-def begin(store: Store, name: str, now_at: datetime, every: timedelta) -> bool:
+def take_turn(store: Store, name: str, now_at: datetime, every: timedelta) -> bool:
     """Whether it is this process's turn to make a check that is made every so often."""
     due = {"name": name, "before": now_at - every}
     with store.read() as tx:

@@ -51,7 +51,7 @@ class Watched:
 
 def keep_watch(opened: Installation, clock: Clock = _now) -> None:
     """Look if it is time, and send what is due. Workers and the server call it."""
-    if checks.begin(opened.store, WATCH, clock(), EVERY):
+    if checks.take_turn(opened.store, WATCH, clock(), EVERY):
         look(opened, clock())
     send_due(opened, clock)
 
@@ -117,7 +117,7 @@ def send_due(opened: Installation, clock: Clock = _now) -> int:
 
 def check_audit(opened: Installation, clock: Clock = _now) -> None:
     """Verify the whole audit log if it is time; what it finds becomes an alert."""
-    if checks.begin(opened.store, AUDIT, clock(), AUDIT_EVERY):
+    if checks.take_turn(opened.store, AUDIT, clock(), AUDIT_EVERY):
         seen = audit.verify(opened.store, opened.settings.audit_heads_path)
         with opened.store.transaction() as tx:
             record_audit(tx, seen, clock())
