@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from prebill.core.triage.alert_kinds import KINDS, AlertKind
 from prebill.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -15,6 +16,21 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_described(name: str) -> None:
     assert f"`PREBILL_{name.upper()}`" in OPERATIONS
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_every_alert_is_described_with_its_limits(kind: AlertKind) -> None:
+    (row,) = [line for line in OPERATIONS.splitlines() if line.startswith(f"| `{kind.name}` |")]
+    limits = [told(minutes, kind) for minutes in (kind.warn_minutes, kind.critical_minutes)]
+    assert limits == row.split(" | ")[2:4]
+
+
+def told(minutes: int | None, kind: AlertKind) -> str:
+    if not minutes:
+        return "never" if minutes is None else "at once"
+    sizes = ((1440, "d"), (60, "h"), (1, "min"))
+    size, unit = next(one for one in sizes if minutes % one[0] == 0)
+    return f"{minutes // size} {unit}{' before' if kind.ends else ''}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

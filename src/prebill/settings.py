@@ -66,6 +66,17 @@ class Settings(BaseSettings):
     stripe_api_url: str = "https://api.stripe.com"
     #: Other engines that send signed webhooks: JSON object, name → {"url": …, "secret": …}.
     engines: dict[str, EngineSettings] = {}
+    #: Alerts: limits, owners and escalation (TOML); None: the limits that come with Prebill.
+    alerts_path: Path | None = None
+    #: smtp://HOST:587 (STARTTLS; plain on loopback) or smtps://HOST:465; no user in it.
+    smtp_url: str | None = None
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_from: str = "prebill@localhost"
+    alert_webhook_url: str | None = None
+    alert_webhook_secret: SecretStr | None = None
+    #: Where people reach the console; alerts link to it.
+    public_url: str | None = None
     #: One person may put a model in use; counts only where nobody else could approve.
     unattended_promotion: bool = False
 

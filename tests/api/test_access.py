@@ -45,6 +45,8 @@ NEEDED = {
     ("POST", "/v1/case-groups/{cause:path}:{verdict}"): Role.REVIEWER,
     ("GET", "/v1/group-decisions/{decision_id}"): Role.VIEWER,
     **{("POST", f"/v1/cases/{{case_id:path}}:{act}"): role for act, role in HANDLING.items()},
+    ("GET", "/v1/alerts"): Role.VIEWER,
+    ("POST", "/v1/alerts/{alert_id}:acknowledge"): Role.REVIEWER,
 }
 #: Opened by the signature of a secret that is bound to a user; a token opens none of them.
 SIGNED = {("POST", "/v1/webhooks/{system}")}
@@ -61,6 +63,7 @@ def concrete(template: str) -> str:
         "{verdict}": "release",
         "{decision_id}": "none",
         "{delegation_id}": "none",
+        "{alert_id}": "7",
         "{number}": "7",
         "{step}": "submit",
     }.items():

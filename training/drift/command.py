@@ -13,6 +13,8 @@ import polars as pl
 from prebill import registry
 from prebill.core.errors import InputError, TransientError
 from prebill.settings import Settings
+from prebill.store import checks
+from prebill.store.engine import Store
 from training.drift import evidence, limits
 from training.drift.gather import Seen, gather
 from training.drift.judge import Judged, judge
@@ -50,6 +52,8 @@ def run(given: argparse.Namespace) -> int:
         print(line)
     folder = given.out or settings.home / "drift"
     _report(settings, judged, chosen, folder=folder, as_of_on=as_of_on)
+    if given.as_of is None:
+        tell(settings, judged)
     return EXIT_ALARMS if any(not one.alarms.is_empty() for one in judged) else 0
 
 
@@ -116,6 +120,14 @@ def _row(row: dict[str, object]) -> str:
     limit = f"{high:.3f}" if low is None else f"{low:.3f} to {high:.3f}"
     mark = "  ALARM" if row["is_alarm"] else "  beyond" if row["is_beyond"] else ""
     return f"  {row['check']:<12}{row['name']:<24}{shown}   {limit}{mark}"
+
+
+def tell(settings: Settings, judged: Sequence[Judged]) -> None:
+    """Let people be alerted of what drifted, until a later look finds nothing."""
+    alarms = [row for one in judged for row in one.alarms.iter_rows(named=True)]
+    told = [f"{row['watched']} {row['check']} {row['name']}: {row['action']}" for row in alarms]
+    with Store.open(settings.database_url) as store, store.transaction() as tx:
+        checks.record(tx, "drift", len(alarms), "; ".join(told[:5]), datetime.now(UTC))
 
 
 # ── What is kept ─────────────────────────────────────────────────────────────────────────────

@@ -19,6 +19,7 @@ from prebill.api.problems import problem_of
 from prebill.api.refresh import refreshing
 from prebill.api.routes import ROUTERS
 from prebill.bootstrap import Installation
+from prebill.console.alert_routes import router as alert_router
 from prebill.console.authority_routes import router as authority_router
 from prebill.console.group_routes import router as group_router
 from prebill.console.pages.account import problem_page
@@ -60,6 +61,7 @@ def create_app(installation: Installation) -> FastAPI:
     app.include_router(authority_router)
     app.include_router(console_router)
     app.include_router(policy_router)
+    app.include_router(alert_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for kind in (PrebillError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_problem)

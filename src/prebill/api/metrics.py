@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from prebill.bootstrap import Installation
+from prebill.store.alerts import open_counts
 from prebill.store.console import operating_figures
 from prebill.store.engine import Store
 
@@ -41,15 +42,20 @@ class StoreCollector(Collector):
         self.store = store
 
     def collect(self) -> Iterator[Metric]:
-        """One gauge a table, one sample a state."""
+        """One gauge a table, one sample a state; open alerts by severity."""
         with self.store.read() as tx:
             rows = operating_figures(tx)
+            alerts = open_counts(tx)
         for name, meaning in _MEANING.items():
             gauge = GaugeMetricFamily(f"prebill_{name}", meaning, labels=["state"])
             for row in rows:
                 if row["name"] == name:
                     gauge.add_metric([row["state"]], row["amount"])
             yield gauge
+        gauge = GaugeMetricFamily("prebill_alerts", "Open alerts.", labels=["severity"])
+        for severity, amount in alerts.items():
+            gauge.add_metric([severity], amount)
+        yield gauge
 
 
 @dataclass(eq=False, slots=True)  # a registry keeps collectors by identity

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -39,27 +39,24 @@ FIRST_SECONDS: Final = 2.0
 
 
 def _refresh(opened: Installation) -> None:
+    from prebill.workflows.alerting import keep_watch
     from prebill.workflows.configuration_life import upkeep
     from prebill.workflows.grouping import carry_on_all
     from prebill.workflows.hook_rows import move_due
     from prebill.workflows.profiles import is_stale, prepare_profiles
     from prebill.workflows.urgency import raise_due
 
-    try:
-        if is_stale(opened):
-            prepare_profiles(opened)
-    except PrebillError:
-        _log.exception("the profiles of the hook could not be prepared; next try in a minute")
-    try:
-        move_due(opened, datetime.now(UTC))
-    except PrebillError:
-        _log.exception("rows of the hook could not be moved to the lake; next try in a minute")
-    try:
-        upkeep(opened)
-    except PrebillError:
-        _log.exception("the policies could not be looked at; next try in a minute")
-    try:
-        carry_on_all(opened)
-        raise_due(opened, datetime.now(UTC))
-    except PrebillError:
-        _log.exception("groups or deadlines could not be looked after; next try in a minute")
+    now_at = datetime.now(UTC)
+    duties: dict[str, Callable[[], object]] = {
+        "the profiles of the hook": lambda: is_stale(opened) and prepare_profiles(opened),
+        "rows of the hook": lambda: move_due(opened, now_at),
+        "policies whose time has come": lambda: upkeep(opened),
+        "decisions on groups": lambda: carry_on_all(opened),
+        "deadlines": lambda: raise_due(opened, now_at),
+        "alerts": lambda: keep_watch(opened),
+    }
+    for what, work in duties.items():
+        try:
+            work()
+        except PrebillError:
+            _log.exception("%s could not be looked after; next try in a minute", what)

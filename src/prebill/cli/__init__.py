@@ -16,7 +16,7 @@ from prebill.core.errors import InputError, PrebillError
 #: Areas in the order in which ``--help`` lists their commands.
 AREAS: Final = (
     *("demo", "setup", "ingest", "gate", "run", "deliveries"),
-    *("cases", "case_handling", "groups", "authority"),
+    *("cases", "case_handling", "groups", "authority", "alerts"),
     *("policy", "policy_simulation", "replay", "models", "forecast", "serve"),
 )
 

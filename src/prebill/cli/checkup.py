@@ -69,6 +69,7 @@ def of_installation(settings: "Settings") -> list[Note]:
         *_of_policy(settings),
         _of_webhook(settings),
         *_of_engines(settings),
+        *_of_alerts(settings),
     ]
 
 
@@ -250,6 +251,19 @@ def _of_engine(tx: "Tx", engine: "Engine") -> Note:
     soon = datetime.now(UTC).date() + timedelta(days=ENDS_SOON_DAYS)
     state = "ok" if soon < min(ends_on, manifest.version_ends_on) else "note"
     return Note(state, manifest.system, text)
+
+
+def _of_alerts(settings: "Settings") -> list[Note]:
+    """Which channels alerts have; the console shows them in any case."""
+    from prebill.core.errors import PrebillError
+    from prebill.workflows.alert_channels import described
+    from prebill.workflows.alerting import load_rules
+
+    try:
+        found = described(settings, load_rules(settings))
+    except PrebillError as error:
+        return [Note("missing", "alerts", str(error))]
+    return [Note(state, "alerts", text) for state, text in found]
 
 
 # ── A folder of canonical files ──────────────────────────────────────────────────────────────

@@ -187,7 +187,7 @@ def worker(
     from prebill.bootstrap import Installation
     from prebill.settings import Settings
     from prebill.telemetry import configure
-    from prebill.workflows import configuration_life, deliver, promotion, runtime, staging
+    from prebill.workflows import alerting, configuration_life, deliver, promotion, runtime, staging
     from prebill.workflows.grouping import carry_on_all
     from prebill.workflows.upkeep import sweep_orphans
     from prebill.workflows.urgency import raise_due
@@ -205,6 +205,8 @@ def worker(
     working.also(lambda: raise_due(opened, datetime.now(UTC)), 60.0)
     working.also(lambda: sweep_orphans(opened, datetime.now(UTC)), 3600.0)
     working.also(lambda: configuration_life.upkeep(opened), 10.0)
+    working.also(lambda: alerting.keep_watch(opened), 5.0)
+    working.also(lambda: alerting.check_audit(opened), 60.0)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

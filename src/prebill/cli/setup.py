@@ -189,10 +189,13 @@ def verify_audit() -> None:
     """Look for alteration, deletion, insertion, reordering and truncation."""
     from prebill import audit
     from prebill.settings import Settings
+    from prebill.workflows.alerting import record_audit
 
     settings = Settings.load()
     with _store(settings) as store:
         seen = audit.verify(store, settings.audit_heads_path)
+        with store.transaction() as tx:
+            record_audit(tx, seen, datetime.now(UTC))
     for finding in seen.findings:
         typer.secho(f"{finding.code}: {finding.stream}: {finding.text}", fg=typer.colors.RED)
     verdict = "intact" if seen.is_intact else f"{len(seen.findings)} findings"

@@ -26,6 +26,7 @@ TEMPLATES: Final[dict[type, str]] = {
     policy_views.PoliciesPage: "policies.html",
     policy_views.PolicyPage: "policy.html",
     policy_views.PolicyFormPage: "policy_form.html",
+    views.AlertsPage: "alerts.html",
     views.ProblemPage: "problem.html",
 }
 

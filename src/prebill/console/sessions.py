@@ -14,6 +14,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from prebill.api.context import Served, Services
 from prebill.core.errors import ForbiddenError, UnauthenticatedError
+from prebill.store.alerts import open_counts
 from prebill.store.console import session_stamp
 from prebill.store.users import Actor, get_actor
 
@@ -34,6 +35,7 @@ class Visitor:
 
     actor: Actor
     csrf_token: str
+    open_alerts: int = 0
 
 
 def _serializer(served: Services, purpose: str) -> URLSafeTimedSerializer:
@@ -75,6 +77,7 @@ def visitor(request: Request, served: Served) -> Visitor:
     with served.store.read() as tx:
         actor = get_actor(tx, content["user"])
         is_present = secrets.compare_digest(session_stamp(tx, actor.user_id), content["stamp"])
+        open_alerts = sum(open_counts(tx).values())
     if not is_present:
         message = "the password was changed meanwhile: sign in again"
         raise UnauthenticatedError(message)
@@ -82,7 +85,7 @@ def visitor(request: Request, served: Served) -> Visitor:
         message = "change the one-time password first"
         raise PasswordChangeNeededError(message)
     token = str(_serializer(served, "form").dumps(content["nonce"]))
-    return Visitor(actor, token)
+    return Visitor(actor, token, open_alerts)
 
 
 def _session_content(request: Request, served: Services) -> dict[str, str]:

@@ -17,6 +17,8 @@ class Viewer:
     role: str
     may_decide: bool
     csrf_token: str
+    #: Alerts that people still have to do with.
+    open_alerts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +356,33 @@ class InvoicePage:
     versions: tuple[VersionRow, ...]
     case_href: str
     timeline: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One alert; ``acknowledge_path`` is empty where the viewer has nothing to do."""
+
+    severity: str
+    title: str
+    text: str
+    href: str
+    since: str
+    #: How it stands: who looks after it, when it was escalated, how it ended.
+    state: str
+    owner: str
+    acknowledge_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsPage:
+    """``/alerts``: what is beyond its limit, the worst first, and what was."""
+
+    title: str
+    viewer: Viewer
+    summary: str
+    open_rows: tuple[AlertRow, ...]
+    past_rows: tuple[AlertRow, ...]
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from prebill.core.schemas.frame import Kind
 from prebill.core.schemas.inbound import USAGE_EVENTS
 from prebill.core.schemas.internal import CASES, DECISIONS, DRAFTS, LABELS, SKIPS
 from prebill.core.scoring.labels import SOURCES
+from prebill.store.alert_tables import define_alerts
 from prebill.store.approval_tables import define_approvals
 from prebill.store.claim_tables import define_claims
 from prebill.store.columns import (
@@ -488,6 +489,7 @@ profiles = sa.Table(
     day("as_of_on"),
     text("payload"),
 )
+define_alerts(metadata)
 
 
 def table_of(name: str) -> sa.Table:

@@ -157,12 +157,18 @@ def _attempt(connectors: _Connectors, row: Row, now_at: datetime) -> Outcome:
     except TransientError as error:
         attempts = row["attempts"] + 1
         if attempts < MAX_ATTEMPTS:
-            pause = min(FIRST_PAUSE * 2 ** min(row["attempts"], 20), LONGEST_PAUSE)
-            return Outcome(delivery_id, "pending", now_at + pause, None, str(error))
+            next_at = now_at + pause_after(row["attempts"])
+            return Outcome(delivery_id, "pending", next_at, None, str(error))
         return Outcome(delivery_id, "failed", now_at, None, f"gave up: {error}")
     except PrebillError as error:
         return Outcome(delivery_id, "failed", now_at, None, str(error))
     return Outcome(delivery_id, "delivered", now_at, now_at, None)
+
+
+def pause_after(attempts: int) -> timedelta:
+    """How long to wait after an attempt that so many came before."""
+    doublings: int = 2 ** min(attempts, 20)
+    return min(FIRST_PAUSE * doublings, LONGEST_PAUSE)
 
 
 def _count(total: Delivered, outcomes: list[Outcome]) -> None:

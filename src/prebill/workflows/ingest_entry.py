@@ -13,7 +13,9 @@ from prebill import audit
 from prebill.connectors.files.reader import READING_RULES, rows_of_json
 from prebill.contracts import DataContract
 from prebill.contracts.casting import TYPE_TEXTS
+from prebill.core.schemas.inbound import USAGE_EVENTS
 from prebill.lake import COMPLETES, Lake, LakeBatch
+from prebill.store import checks
 from prebill.store import ingest as sql
 from prebill.store.engine import Store, Tx
 from prebill.store.lake_index import record_batch
@@ -85,6 +87,8 @@ def record_facts(
     """Name the batches, and audit which known facts were completed; the lake has the values."""
     for batch in batches:
         record_batch(tx, batch)
+    if contract.name == USAGE_EVENTS.name and not judged.entering.is_empty():
+        checks.heard(tx, judged.entering["source"].unique().to_list(), now())
     if not judged.completing.is_empty():
         keys = judged.completing.select(
             pl.concat_str(pl.col(contract.key).cast(pl.String), separator="/")

@@ -297,8 +297,7 @@ def _against(
     if not decided.is_empty():
         kept = stored.decision.row(0, named=True)
         asked = {name: value for name, value in kept.items() if name not in _kept_since(kept)}
-        again = DECISIONS.conform(decided).row(0, named=True)
-        yield _near("decision from facts", asked, again)
+        yield _near("decision from facts", asked, DECISIONS.conform(decided).row(0, named=True))
 
 
 def _kept_since(decision: dict[str, Any]) -> frozenset[str]:

@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from prebill.api.routes import (
+    alerts,
     authority,
     billing_runs,
     case_groups,
@@ -30,4 +31,5 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     cases.router,
     policies.router,
     snoozes.router,
+    alerts.router,
 )

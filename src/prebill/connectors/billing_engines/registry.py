@@ -1,8 +1,9 @@
 """The billing engines that are set up, by name: a new one is one file and one line here."""
 
 from prebill.connectors.billing_engines.base import Engine
-from prebill.connectors.billing_engines.signed import SignedEngine
-from prebill.connectors.billing_engines.stripe import Stripe
+from prebill.connectors.billing_engines.signed import SignedEngine, manifest_of
+from prebill.connectors.billing_engines.stripe import MANIFEST, Stripe
+from prebill.connectors.manifest import Manifest
 from prebill.core.errors import InputError
 from prebill.settings import Settings
 
@@ -32,3 +33,9 @@ def engines_of(settings: Settings) -> dict[str, Engine]:
             raise InputError(message, engine=name)
         found[name] = SignedEngine(name, engine.url, engine.secret.get_secret_value())
     return found
+
+
+def manifests_of(settings: Settings) -> list[Manifest]:
+    """Return the manifests of the engines that are set up, without opening any."""
+    has_stripe = settings.stripe_api_key and settings.stripe_webhook_secret
+    return [*([MANIFEST] if has_stripe else []), *map(manifest_of, settings.engines)]

@@ -20,6 +20,24 @@ DRAFTED: Final = "invoice.drafted"
 GONE: Final = "invoice.gone"
 
 
+def manifest_of(name: str) -> Manifest:
+    """What is known of an engine of the settings."""
+    return Manifest(
+        system=name,
+        api_version="standard-webhooks 1.0",
+        version_ends_on=date(2028, 1, 1),
+        authentication="HMAC-SHA256 by Standard Webhooks, both ways",
+        secret_days=365,
+        owner="billing operations",
+        scopes=("drafts are sent, decisions are received",),
+        requests_per_second=50,
+        retry=Retry.BOTH,
+        contracts_in=("invoices", "invoice_lines"),
+        contracts_out=("gate_decision",),
+        sla="a decision is sent within seconds; the engine waits for it",
+    )
+
+
 class SignedEngine:
     """One engine of the setting ``engines``, by its name."""
 
@@ -27,20 +45,7 @@ class SignedEngine:
 
     def __init__(self, name: str, url: str, secret: str) -> None:
         self.secret = secret
-        self.manifest = Manifest(
-            system=name,
-            api_version="standard-webhooks 1.0",
-            version_ends_on=date(2028, 1, 1),
-            authentication="HMAC-SHA256 by Standard Webhooks, both ways",
-            secret_days=365,
-            owner="billing operations",
-            scopes=("drafts are sent, decisions are received",),
-            requests_per_second=50,
-            retry=Retry.BOTH,
-            contracts_in=("invoices", "invoice_lines"),
-            contracts_out=("gate_decision",),
-            sla="a decision is sent within seconds; the engine waits for it",
-        )
+        self.manifest = manifest_of(name)
         self._webhook = Webhook(url, secret)
 
     def verify(self, headers: Mapping[str, str], body: bytes, now_at: datetime) -> Event:

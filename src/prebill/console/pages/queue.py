@@ -27,7 +27,8 @@ def viewer_of(visitor: Visitor) -> Viewer:
     """What every page shows of the person who looks."""
     actor = visitor.actor
     may_decide = actor.role >= Role.REVIEWER
-    return Viewer(actor.name, actor.role.name.lower(), may_decide, visitor.csrf_token)
+    role, alerts = actor.role.name.lower(), visitor.open_alerts
+    return Viewer(actor.name, role, may_decide, visitor.csrf_token, alerts)
 
 
 def queue_page(tx: Tx, visitor: Visitor, query: Mapping[str, str], *, now: datetime) -> QueuePage:
