@@ -291,8 +291,6 @@ for _name, *_columns in (
         *("ix_cases_totals", cases.c.currency, cases.c.queue, cases.c.action),
         cases.c.expected_loss_minor,
     ),
-    # What deadlines are near.
-    ("ix_cases_due", cases.c.due_at),
 ):
     _is_open = sa.text("status = 'open'")
     sa.Index(_name, *_columns, sqlite_where=_is_open, postgresql_where=_is_open)

@@ -49,5 +49,3 @@ CREATE TABLE case_notes (
 )
 --
 CREATE INDEX ix_case_notes_case_id_seq ON case_notes (case_id, seq)
---
-CREATE INDEX ix_cases_due ON cases (due_at) WHERE status = 'open'
