@@ -86,6 +86,29 @@ def issued(tx: Tx) -> None:
     tx.execute("UPDATE drafts SET state = 'issued' WHERE period = '2026-09'")
 
 
+def submitted(tx: Tx) -> None:
+    """A policy that somebody else must look at, for two days."""
+    text = {"kind": "policy", "text_hash": "h", "digest": "d", "content": "x"}
+    tx.insert("configuration_texts", text | {"entered_at": NOW - 2 * DAY})
+    row = {"kind": "policy", "number": 3, "name": "p", "digest": "d", "text_hash": "h", "note": ""}
+    row |= {"status": "in_review", "lock_version": 2, "entered_by": "x"}
+    row |= {"simulation": "{}", "simulated_hash": "h", "simulated_at": NOW - 2 * DAY}
+    tx.insert("configurations", row | {"entered_at": NOW - 3 * DAY, "submitted_at": NOW - 2 * DAY})
+
+
+def alone(tx: Tx) -> None:
+    """A release without the others, two days ago."""
+    row = {"case_id": "case:1", "draft_id": "d1", "reason": "quarter end", "entered_by": "x"}
+    tx.insert("broken_glass", row | {"entered_at": NOW - 2 * DAY})
+
+
+def incident(tx: Tx) -> None:
+    run(tx, status="finished")
+    row = {"run_id": "run-1", "status": "open", "drafts": 100, "stopped": 40, "limit_share": 0.1}
+    row |= {"stopped_with": 40, "others_with": 0, "text": "x", "opened_at": NOW - HOUR}
+    tx.insert("incidents", row)
+
+
 def quarantined(tx: Tx) -> None:
     row = {"quarantine_id": "q1", "import_id": "i1", "contract": "payments", "file": "payments.csv"}
     row |= {"line": 2, "rule": "required", "row_json": "{}", "status": "open"}
@@ -182,6 +205,21 @@ CAUSES = (
         "approval_waiting:model payment_risk",
         in_tx(proposed),
         sql("UPDATE model_changes SET status = 'withdrawn'"),
+    ),
+    Cause(
+        "approval_waiting:policy 3",
+        in_tx(submitted),
+        sql("UPDATE configurations SET status = 'draft', submitted_at = NULL"),
+    ),
+    Cause(
+        "approval_waiting:releases made alone",
+        in_tx(alone),
+        sql("UPDATE broken_glass SET reviewed_at = 'x', reviewed_by = 'somebody else'"),
+    ),
+    Cause(
+        "run_stopped:run-1",
+        in_tx(incident),
+        sql("UPDATE incidents SET status = 'closed'"),
     ),
     Cause(
         "draft_stranded:Prebill",

@@ -26,7 +26,16 @@ _STATEMENTS: Final[dict[str, str]] = {
         GROUP BY queue""",
     "approval_waiting": """
         SELECT 'model ' || model AS subject, count(*) AS count, min(proposed_at) AS at
-        FROM model_changes WHERE status = 'proposed' AND proposed_at <= :edge GROUP BY model""",
+        FROM model_changes WHERE status = 'proposed' AND proposed_at <= :edge GROUP BY model
+        UNION ALL
+        SELECT kind || ' ' || number, 1, submitted_at FROM configurations
+        WHERE status = 'in_review' AND submitted_at <= :edge
+        UNION ALL
+        SELECT 'releases made alone', count(*), min(entered_at) FROM broken_glass
+        WHERE reviewed_at IS NULL AND entered_at <= :edge HAVING count(*) > 0""",
+    "run_stopped": """
+        SELECT run_id AS subject, 1 AS count, opened_at AS at FROM incidents
+        WHERE status = 'open' AND opened_at <= :edge""",
     "draft_stranded": """
         SELECT 'Prebill' AS subject, count(*) AS count, min(entered_at) AS at FROM drafts d
         WHERE state IN ('held', 'in_review') AND entered_at <= :edge

@@ -62,11 +62,20 @@ _ALL: Final = (
     AlertKind(
         "approval_waiting",
         title="A second person is needed: {subject}",
-        fact="Proposals: {count}, waiting",
-        advice="Another controller or administrator approves or withdraws it.",
+        fact="What waits: {count}, waiting",
+        advice="Another controller or administrator approves, reviews or withdraws it.",
         path="/alerts",
         warn_minutes=_DAY,
         critical_minutes=3 * _DAY,
+    ),
+    AlertKind(
+        "run_stopped",
+        title="A run stops more than its policy expects: {subject}",
+        fact="The incident has been open",
+        advice="Read its likely cause under Runs, mend that, and close the incident.",
+        path="/runs",
+        warn_minutes=0,
+        critical_minutes=_DAY,
     ),
     AlertKind(
         "draft_stranded",
