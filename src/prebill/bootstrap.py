@@ -99,10 +99,14 @@ class Installation:
 
     def policy_in_force(self, tx: "Tx") -> "Policy":
         """Read the policy in force now; one that is as it was is not parsed again."""
+        return _parsed(self.policy_content(tx))
+
+    def policy_content(self, tx: "Tx") -> str:
+        """Read the text in force now, from the database or as installed."""
         from prebill.store.configurations import POLICY, in_force
 
         found = in_force(tx, POLICY, datetime.now(UTC))
-        return _parsed(found.content if found else policy_text(self.settings.policy_path))
+        return found.content if found else policy_text(self.settings.policy_path)
 
     def policy_of(self, digest: str) -> "Policy | None":
         """Find the policy of that digest, if its text was kept or is the one in force."""

@@ -1,11 +1,14 @@
 """What the policy in force does: a run keeps its own, the next one meets the new one."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from prebill.bootstrap import Installation
+from prebill.console.simulation import simulation_view
 from prebill.core.policy.model import Policy
+from prebill.store import configurations
 from prebill.store.configurations import POLICY
 from prebill.workflows import configuration_life as life
 from prebill.workflows import plan, runtime
@@ -14,6 +17,29 @@ from prebill.workflows.memory import memory
 from prebill.workflows.replay import Outcome, replay
 from tests.workflows import world
 from tests.workflows.lives import ANN, BEN, take
+
+
+def test_submission_attaches_what_it_would_have_done(database_url: str, home: Path) -> None:
+    opened = world.install(database_url, home)
+    world.amend(opened, 3, quantity=Decimal(99))  # one draft is held
+    world.run(opened)
+    (held,) = world.rows(opened, "SELECT * FROM decisions WHERE action = 'hold'")
+    path = opened.settings.policy_path
+    assert path is not None
+    milder = path.read_text().replace("action: hold", "action: review")
+    made = life.draft(opened, POLICY, Draft(milder), ANN)
+    waiting = take(opened, made.number, Step.SUBMIT, ANN)
+    with opened.store.read() as tx:
+        found = configurations.simulation_of(tx, waiting)
+    assert found is not None
+    decisions = world.rows(opened, "SELECT * FROM decisions")
+    assert (len(decisions), 1) == (found["decisions"], found["moved"])
+    view = simulation_view(found)
+    (move,) = view.moves
+    assert move.startswith("hold → review: 1 draft, ")
+    assert str(held["currency"]) in move
+    changed = {one.name: (one.before, one.after) for one in view.changes}
+    assert (("1", "0"), ("0", "1")) == (changed["Held"], changed["To review"])
 
 
 def put_in_force(opened: Installation, content: str) -> str:

@@ -33,7 +33,7 @@ def lint(
     content = _content(file)
     wrong = problems(content)
     for one in wrong:
-        typer.echo(f"line {one.line}: {one.key or 'the text'}: {one.text}", err=True)
+        typer.echo(str(one), err=True)
     if wrong:
         raise typer.Exit(EXIT_FINDINGS)
     policy = Policy.parse(content)
@@ -44,15 +44,9 @@ def lint(
 
 def _content(file: Path | None) -> str:
     """The text of a file, or what is in force."""
-    from prebill.bootstrap import policy_text
+    from prebill import bootstrap
 
     if file is not None:
-        return policy_text(file)
-    from datetime import UTC, datetime
-
-    from prebill.store.configurations import POLICY
-    from prebill.workflows.configuration_kinds import KINDS
-    from prebill.workflows.configuration_life import wording_in_force
-
+        return bootstrap.policy_text(file)
     with opened_installation() as opened, opened.store.read() as tx:
-        return wording_in_force(opened, tx, KINDS[POLICY], datetime.now(UTC)).content
+        return opened.policy_content(tx)

@@ -172,7 +172,10 @@ def _instant(text: str) -> datetime:
 def _text(opened: "Installation", name: str) -> str:
     from prebill.bootstrap import policy_text
 
-    return policy_text(opened.settings.policy_path if name == LIVE else Path(name))
+    if name != LIVE:
+        return policy_text(Path(name))
+    with opened.store.read() as tx:
+        return opened.policy_content(tx)
 
 
 def _effect(

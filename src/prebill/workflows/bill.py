@@ -60,7 +60,7 @@ def billing_run(run_id: str) -> str:
         except Exception as error:  # the edge of a step: recorded with the run
             failures.append(f"shard {shard}: {error}")
     status = runtime.in_step_transaction(_close_run, run_id, failures[:5])
-    runtime.in_step_transaction(_break, run_id, runtime.installation().load_policy())
+    runtime.in_step_transaction(_break, run_id, _policy_of(run_id))
     memory.clear()
     if status == "failed":  # the workflow fails too, so that the run may be tried again
         message = f"{run_id} failed: {'; '.join(failures[:5])}"
@@ -295,11 +295,16 @@ def _close_shard(tx: Tx, held: Held, run_id: str, shard: int) -> None:
     shard_ended(tx, run_id, shard, counts=held.counts, seconds=held.seconds)
 
 
-def _break(tx: Tx, run_id: str, policy: "Policy") -> None:
+def _policy_of(run_id: str) -> "Policy | None":
+    """The policy that the run started with, whatever is in force now."""
+    opened = runtime.installation()
+    return opened.policy_of(require_run(opened.store, run_id).policy_hash)
+
+
+def _break(tx: Tx, run_id: str, policy: "Policy | None") -> None:
     """Open an incident where a run stopped too much, by the policy that decided."""
-    run = load_run(tx, run_id)
-    if run.policy_hash == policy.digest:
-        break_if_needed(tx, run_id, policy, run.entered_by)
+    if policy is not None:
+        break_if_needed(tx, run_id, policy, load_run(tx, run_id).entered_by)
 
 
 def _close_run(tx: Tx, run_id: str, failures: list[str]) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from prebill.bootstrap import Installation, policy_text
-from prebill.core.errors import InputError, NotFoundError
+from prebill.core.errors import InputError, NotFoundError, PolicyError
+from prebill.core.policy.lint import problems
 from prebill.core.policy.model import Policy
 from prebill.settings import Settings
 from prebill.store.configurations import POLICY, Wording
@@ -31,6 +32,10 @@ class Kind:
 
 
 def _read_policy(content: str) -> Wording:
+    """Parse it; all that is wrong is said at once, each with its line and key."""
+    wrong = problems(content)
+    if wrong:
+        raise PolicyError("; ".join(map(str, wrong)), line=wrong[0].line, key=wrong[0].key)
     policy = Policy.parse(content)
     return Wording(policy.name, policy.digest, content)
 

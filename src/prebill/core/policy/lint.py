@@ -24,6 +24,10 @@ class Problem:
     key: str
     text: str
 
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"line {self.line}: {self.key or 'the text'}: {self.text}"
+
 
 def problems(content: str) -> list[Problem]:
     """Read a policy text section by section and say everything that is wrong with it.
