@@ -122,6 +122,11 @@ def serving_batch() -> None:
     print(_module("tests.benchmarks.serving_batch"))
 
 
+def simulate() -> None:
+    """A changed policy asked about a million stored decisions."""
+    print(_module("tests.benchmarks.policy_simulation"))
+
+
 def kills() -> None:
     """A billing run killed at 100 random moments, and started again."""
     for database in ("sqlite", "postgresql"):
@@ -144,7 +149,7 @@ BENCHMARKS = {
     work.__name__: work
     for work in (
         *(core, scoring, training, detection, company, drift, forecasts),
-        *(runs, intake, serving, serving_batch, kills, demo),
+        *(runs, intake, serving, serving_batch, simulate, kills, demo),
     )
 }
 

@@ -142,7 +142,7 @@ def test_decisions_of_an_older_program_are_told(opened: Installation) -> None:
     world.add_batch(opened, "decisions", DECISIONS.conform(older), "run:older#0")
     effect = effect_of(opened, opened.load_policy(), opened.load_policy(), QUESTION)
     assert older.height == effect.summary["left_out"]
-    assert effect.summary["decided_since"] in effect.summary["notes"][0]
+    assert effect.summary["decided_since"] in effect.summary["notes"][1]
 
 
 def test_only_decisions_of_an_older_program_say_from_when_on_it_works(

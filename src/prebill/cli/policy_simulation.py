@@ -232,7 +232,7 @@ def effect_lines(summary: dict[str, Any]) -> list[str]:
         f"decisions  {summary['decisions']:,}, {summary['moved']:,} would be another one",
         f"issued     {summary['from']} to {summary['until']}",
         "",
-        f"{'':<28}{'before':>16}{'after':>16}",
+        _pair("", "before", "after"),
     ]
     for action in ("release", "review", "hold"):
         lines.append(_pair(action, *(f"{s[action]:,}" for s in _sides(summary["stopped"]))))
@@ -246,7 +246,7 @@ def _sides(part: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _pair(title: str, before: str, after: str) -> str:
-    return f"{title:<28}{before:>16}{after:>16}"
+    return f"{title:<40}{before:>16}{after:>16}"
 
 
 def _money_lines(summary: dict[str, Any]) -> list[str]:
@@ -265,12 +265,12 @@ def _money_lines(summary: dict[str, Any]) -> list[str]:
                 format_minor(one[f"{name}_{side}_minor"], currency).removesuffix(f" {currency}")
                 for side in ("before", "after")
             ]
-            lines.append(_pair(f"{title}".ljust(24) + currency, *cells))
+            lines.append(_pair(f"{title}, {currency}", *cells))
     reported = summary["reporting"]
     if len(summary["money"]) > 1:
         for name, title in titles.items():
             cells = [f"{float(reported[f'{name}_{side}']):,.0f}" for side in ("before", "after")]
-            lines.append(_pair(f"{title}, all in {reported['currency']}"[:33].ljust(28), *cells))
+            lines.append(_pair(f"{title}, all in {reported['currency']}", *cells))
     return lines
 
 
@@ -279,7 +279,7 @@ def _quality_lines(summary: dict[str, Any]) -> list[str]:
     if not before["labels"]:
         return ["no label is mature: precision and recall can't be told"]
     lines = [
-        f"{title:<28}{_share(before[name]):>24}{_share(after[name]):>24}"
+        f"{title:<32}{_share(before[name]):>24}{_share(after[name]):>24}"
         for name, title in (("precision", "right to stop"), ("recall", "of what is wrong stopped"))
     ]
     return [*lines, f"  from {before['labels']:,} labels, {before['errors']:,} of them wrong"]

@@ -24,6 +24,7 @@ from prebill.core.policy.optimise import (
     within,
 )
 from prebill.core.policy.simulate import decided, with_terms
+from prebill.core.scoring.combine import money_of
 from prebill.core.triage.sample import inverse_weights
 from prebill.workflows.currencies import Rates
 from prebill.workflows.policy_simulation import Asked, Question, read_decisions
@@ -142,6 +143,7 @@ def _before(rows: pl.DataFrame, day: date) -> "np.ndarray[tuple[int], np.dtype[n
 def _weighed(asked: Asked, policy: Policy) -> tuple[pl.DataFrame, str, list[str]]:
     """Rows with ``worth, hours, day, cycle``: by what labels told where they suffice."""
     rows = with_terms(asked.given.rows, policy)
+    rows = rows.with_columns(money_of(policy, "saved_minor", "expected_loss_minor"))
     minutes = policy.review_minutes if asked.minutes is None else asked.minutes
     day = pl.coalesce("issued_on", pl.col("decided_at").dt.date())
     rows = rows.with_columns(

@@ -4,7 +4,6 @@ Gathers decisions and labels, compares (pure), sums up. Nothing is stored and no
 shadow is the same over the decisions since a candidate was named: it costs live traffic nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -85,31 +84,40 @@ def effect_of(
     InputError
         There is no decision to ask about; the message says since when there are.
     """
-    asked = read_decisions(opened, question)
+    reads = before.ruling.reads_circumstances or after.ruling.reads_circumstances
+    asked = read_decisions(opened, question, circumstances=reads)
     simulation = simulate(asked.given, before, after)
     return PolicyEffect(simulation, _summary(simulation, before, after, asked, question))
 
 
-def read_decisions(opened: Installation, question: Question) -> Asked:
+def read_decisions(
+    opened: Installation, question: Question, *, circumstances: bool = True
+) -> Asked:
     """Read what policies were given, each decision with ``is_error, propensity`` of its label."""
     with opened.store.read() as tx:
         batches = named_batches(tx, "decisions")
         labels = error_labels(tx, question.today)
         verdicts = verdict_times(tx, before_at=_end_of(question.today))
     with opened.lake.reading():
-        given = given_of(opened.lake.scan("decisions", batches), labels, question.since_on)
+        stored = opened.lake.scan("decisions", batches)
+        given = given_of(stored, labels, question.since_on, circumstances=circumstances)
     rows = given.rows
     if question.since_at is not None:
         rows = rows.filter(pl.col("decided_at") >= question.since_at)
     if rows.is_empty():
         raise _nothing(given, question)
-    known = labels.select("draft_id", "draft_version", "is_error", "propensity")
-    keys = ["draft_id", "draft_version"]
-    rows = rows.join(known, on=keys, how="left", maintain_order="left")
+    rows = _with_labels(rows, labels)
     usual = str(rows["currency"].mode().sort()[0])
     with opened.store.read() as tx:
         rates = rates_of(tx, question.currency, question.today, otherwise=usual)
     return Asked(Given(rows, given.findings, given.left_out), rates, minutes_per_case(verdicts))
+
+
+def _with_labels(rows: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    keys, told = ["draft_id", "draft_version"], ["is_error", "propensity"]
+    if labels.is_empty():  # a million rows are compared with nothing
+        return rows.with_columns(pl.lit(None, labels.schema[name]).alias(name) for name in told)
+    return rows.join(labels.select(*keys, *told), on=keys, how="left", maintain_order="left")
 
 
 def _end_of(day: date) -> datetime:
@@ -136,7 +144,9 @@ def _summary(
     simulation: Simulation, before: Policy, after: Policy, asked: Asked, question: Question
 ) -> dict[str, Any]:
     rows = simulation.rows
-    moved = simulation.moved
+    money = _money(rows)
+    reporting = _reporting(money, asked.rates)
+    quality = {side: policy_quality(rows, f"action_{side}").as_json() for side in _SIDES}
     return {
         "candidate": {"name": after.name, "digest": after.digest},
         "against": {"name": before.name, "digest": before.digest},
@@ -146,15 +156,19 @@ def _summary(
         "until": _text(rows["issued_on"].max()),
         "decided_since": _text(rows["decided_at"].min()),
         "moves": table(simulation).to_dicts(),
-        "moved": moved.height,
+        "moved": simulation.moved.height,
         "moved_by": {name: moved_by(simulation, name).to_dicts() for name in BY},
         "stopped": {side: _actions(rows, side) for side in _SIDES},
-        "money": _money(rows),
-        "reporting": _reporting(rows, asked.rates),
-        "quality": {side: policy_quality(rows, f"action_{side}").as_json() for side in _SIDES},
+        "money": money,
+        "reporting": reporting,
+        "quality": quality,
         "work": _work(rows, asked.minutes),
         "sla": _sla(rows, before, after, asked=asked, question=question),
-        "notes": _notes(simulation, before, after, asked=asked),
+        "notes": [
+            *_notes(simulation, quality["after"]["unseen"], reporting),
+            *(["Payment figures of natural persons are taken as they were judged then."])
+            * (before.judges_persons != after.judges_persons),
+        ],
     }
 
 
@@ -181,9 +195,8 @@ def _money(rows: pl.DataFrame) -> list[dict[str, Any]]:
     return rows.group_by("currency").agg(columns).sort("currency").to_dicts()
 
 
-def _reporting(rows: pl.DataFrame, rates: Rates) -> dict[str, Any]:
+def _reporting(by_currency: list[dict[str, Any]], rates: Rates) -> dict[str, Any]:
     """The sums of :func:`_money` in one currency: indicative, nothing of it is posted."""
-    by_currency = _money(rows)
     names = [name for name in by_currency[0] if name != "currency"]
     sums = {
         name.removesuffix("_minor"): str(
@@ -243,36 +256,22 @@ def _day() -> pl.Expr:
     return pl.coalesce("issued_on", pl.col("decided_at").dt.date())
 
 
-def _notes(simulation: Simulation, before: Policy, after: Policy, *, asked: Asked) -> list[str]:
-    notes = []
+def _notes(simulation: Simulation, unseen: int, reporting: dict[str, Any]) -> list[str]:
+    notes = ["Missing invoices are cases under any policy and not counted here."]
     if simulation.left_out:
         since = _text(simulation.rows["decided_at"].min())
         notes.append(
             f"{simulation.left_out:,} decisions before {since} are left out: an older program made "
             "them and kept no findings with them."
         )
-    if before.judges_persons != after.judges_persons:
-        notes.append("Payment figures of natural persons are taken as they were judged then.")
-    unseen = policy_quality(simulation.rows, "action_after").unseen
     if unseen:
         notes.append(
             f"Of {unseen:,} drafts that were released and would be stopped nobody looked at one: "
             "precision and recall can't be told."
         )
-    unknown = _reporting(simulation.rows, asked.rates)["not_converted"]
-    if unknown:
+    if unknown := reporting["not_converted"]:
         notes.append(
-            f"No exchange rate into {asked.rates.currency}: {', '.join(unknown)} is in no sum over "
-            "currencies."
+            f"No exchange rate into {reporting['currency']}: {', '.join(unknown)} is in no sum "
+            "over currencies."
         )
-    notes.append("Missing invoices are cases under any policy and not counted here.")
     return notes
-
-
-def as_counts(cells: list[dict[str, Any]]) -> Mapping[tuple[str, str], int]:
-    """Decisions of a table by action before and after, over all currencies."""
-    counts: dict[tuple[str, str], int] = {}
-    for cell in cells:
-        key = (cell["action_before"], cell["action_after"])
-        counts[key] = counts.get(key, 0) + cell["decisions"]
-    return counts

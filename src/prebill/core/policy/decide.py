@@ -97,6 +97,7 @@ def decide(scores: pl.DataFrame, findings: pl.DataFrame, ruling: Ruling) -> pl.D
     )
     plan = (
         scores.lazy()
+        .select("invoice_id", "policy_class")
         .join(strictest, on="invoice_id", how="left", maintain_order="left")
         .with_columns(pl.col("level").fill_null(Action.RELEASE.value), mode=mode)
     )

@@ -20,7 +20,7 @@ from prebill.core.policy.given import FACTS, Given
 from prebill.core.policy.model import Policy
 from prebill.core.schemas.inbound import CREDIT_NOTES, INVOICES, PAYMENTS
 from prebill.core.scoring.combine import error_probability, money_of
-from prebill.core.scoring.exposure import EXPOSURES, Receivables, may_be_asked
+from prebill.core.scoring.exposure import Receivables
 
 #: Release < review < hold, as a column whose order is the ladder's.
 ACTION: Final = pl.Enum([action.name.lower() for action in Action])
@@ -47,6 +47,8 @@ _ANSWERED: Final = (
     *("action", "proposed_action", "rules", "policy_class", "policy_hash", *FACTS),
     *("draft_id", "draft_version", "run_id", "decided_at", "is_error", "propensity"),
 )
+#: What is open was summed up when the draft was judged.
+_NO_BOOKS: Final = Receivables(INVOICES.empty(), PAYMENTS.empty(), CREDIT_NOTES.empty())
 _TERMS: Final = ("error_prior", "tail_exponent", "cost_over", "cost_under")
 
 
@@ -54,19 +56,15 @@ _TERMS: Final = ("error_prior", "tail_exponent", "cost_over", "cost_under")
 class Simulation:
     """Decisions under two policies.
 
-    ``rows``: those of ``Given`` with ``saved_minor`` (expected loss by errors alone), ``size``,
-    ``action_before, rules_before, action_after, rules_after``, ``policy_class`` (the candidate's)
-    and ``minutes_before, minutes_after`` (of a reviewer); ``findings`` as given.
+    ``rows``: those of ``Given`` with ``size``, ``action_before, rules_before, action_after,
+    rules_after``, ``policy_class`` (the candidate's) and ``minutes_before, minutes_after`` (of a
+    reviewer); ``moved``: those on which the policies differ; ``findings`` as given.
     """
 
     rows: pl.DataFrame
+    moved: pl.DataFrame
     findings: pl.DataFrame
     left_out: int
-
-    @property
-    def moved(self) -> pl.DataFrame:
-        """The rows on which the policies differ."""
-        return self.rows.filter(pl.col("action_before") != pl.col("action_after"))
 
 
 def simulate(given: Given, before: Policy, after: Policy) -> Simulation:
@@ -81,7 +79,8 @@ def simulate(given: Given, before: Policy, after: Policy) -> Simulation:
         new["policy_class"],
     ]
     rows = second.with_columns(sides).with_columns(size=_size())
-    return Simulation(rows, given.findings, given.left_out)
+    moved = rows.filter(pl.col("action_before") != pl.col("action_after"))
+    return Simulation(rows, moved, given.findings, given.left_out)
 
 
 def _named(answers: pl.DataFrame, side: str) -> pl.DataFrame:
@@ -103,10 +102,8 @@ def decided(rows: pl.DataFrame, findings: pl.DataFrame, policy: Policy) -> pl.Da
     pl.DataFrame, one row per decision, same order
         ``action`` (``ACTION``), ``rules``, ``policy_class`` (text, may be null), ``minutes``.
     """
-    said = rows.filter(may_be_asked()).select("invoice_id", *EXPOSURES)
-    nothing = Receivables(INVOICES.empty(), PAYMENTS.empty(), CREDIT_NOTES.empty(), said=said)
     asked = rows.drop(_ANSWERED, strict=False)
-    reasons = policy.reasons(asked, nothing).select(findings.columns)
+    reasons = policy.reasons(asked, _NO_BOOKS).select(findings.columns)
     answers = policy.decide(asked, pl.concat([findings, reasons]))
     by_billing = findings.filter(pl.col("detector") == BILLING).select("invoice_id").unique()
     whole = answers.with_columns(rows.select(FACTS).get_columns()).join(
@@ -146,12 +143,11 @@ def _in_effect(policy: Policy) -> pl.Expr:
 def with_terms(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """P(error) without labels, and expected loss, by the policy's own prior and costs."""
     if rows["policy_hash"].eq(policy.digest).all():
-        stated = rows
-    else:
-        by_prior = pl.col("p_error_basis") == "prior"
-        prior = error_probability(pl.col("anomaly_score"), policy)
-        stated = rows.with_columns(p_error=pl.when(by_prior).then(prior).otherwise("p_error"))
-    return stated.with_columns(money_of(policy, "saved_minor", "expected_loss_minor"))
+        return rows
+    by_prior = pl.col("p_error_basis") == "prior"
+    prior = error_probability(pl.col("anomaly_score"), policy)
+    stated = rows.with_columns(p_error=pl.when(by_prior).then(prior).otherwise("p_error"))
+    return stated.with_columns(money_of(policy, "saved_minor", "expected_loss_minor")[1])
 
 
 def _size() -> pl.Expr:

@@ -26,16 +26,13 @@ class Receivables:
     """Issued invoices and what was received for them.
 
     ``invoices`` (``INVOICES``), ``payments``, ``credit_notes``; ``are_known``: false where no
-    payment was ever recorded, so that nothing can be said of what is open. ``said``: what
-    :func:`exposures` said of the drafts before (``invoice_id`` and ``EXPOSURES``); it is then what
-    it says again, and the books are not read.
+    payment was ever recorded, so that nothing can be said of what is open.
     """
 
     invoices: pl.DataFrame
     payments: pl.DataFrame
     credit_notes: pl.DataFrame
     are_known: bool = True
-    said: pl.DataFrame | None = None
 
 
 def exposures(drafts: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
@@ -44,7 +41,8 @@ def exposures(drafts: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
     Parameters
     ----------
     drafts : pl.DataFrame
-        ``invoice_id, customer_id, currency, issued_on``.
+        ``invoice_id, customer_id, currency, issued_on``; with ``EXPOSURES`` they were summed up
+        before, and stand.
     receivables : Receivables
         Rows of the draft's day or later are not read. Other drafts are no receivables: whether
         they were paid is never read, so that they would look open for ever.
@@ -56,11 +54,8 @@ def exposures(drafts: pl.DataFrame, receivables: Receivables) -> pl.DataFrame:
         currency; ``overdue_days`` of the invoice that is overdue longest, null where none is.
         An invoice is settled once payments and credits reach its total less tolerance.
     """
-    if receivables.said is not None:
-        said = receivables.said
-        return drafts.select("invoice_id").join(
-            said, on="invoice_id", how="left", maintain_order="left"
-        )
+    if EXPOSURES.keys() <= set(drafts.columns):
+        return drafts.select("invoice_id", *EXPOSURES)
     if not receivables.are_known:
         unknown = pl.lit(None, dtype=pl.Int64)
         return drafts.select(

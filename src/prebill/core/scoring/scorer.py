@@ -224,7 +224,7 @@ def _reasons(
     try:
         said = exposures(scores.filter(may_be_asked()), books)
         exposed = scores.join(said, on="invoice_id", how="left", maintain_order="left")
-        return exposed, policy.reasons(scores, replace(books, said=said))
+        return exposed, policy.reasons(exposed, books)
     except Exception as error:
         return exposed, _could_not_judge(scores, "policy", error)
 
