@@ -52,6 +52,15 @@ def candidate(home: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def blind(candidate: Path) -> Path:
+    """A policy whose one rule hits nothing."""
+    path = candidate.with_name("blind.yaml")
+    text = candidate.read_text().replace("anomaly_score", "p_late").replace("0.9999", "1.0")
+    path.write_text(text)
+    return path
+
+
 def run(home: Path, token: str, *arguments: str) -> Result:
     variables = {
         "PREBILL_TOKEN": token,
@@ -61,8 +70,8 @@ def run(home: Path, token: str, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["policy", *arguments], env=variables)
 
 
-def test_candidate_is_shown_with_what_moves(home: Path, token: str, candidate: Path) -> None:
-    result = run(home, token, "simulate", str(candidate))
+def test_candidate_is_shown_with_what_moves(home: Path, token: str, blind: Path) -> None:
+    result = run(home, token, "simulate", str(blind))
     assert 1 == result.exit_code, result.output
     assert "12, 1 would be another one" in result.output
     assert "hold->release rule=exact-hold" in result.output
@@ -72,14 +81,14 @@ def test_candidate_is_shown_with_what_moves(home: Path, token: str, candidate: P
 
 
 def test_list_behind_a_figure_goes_to_a_file(
-    home: Path, token: str, candidate: Path, tmp_path: Path
+    home: Path, token: str, blind: Path, tmp_path: Path
 ) -> None:
     for name, read in (("found.csv", pl.read_csv), ("found.parquet", pl.read_parquet)):
         listing = ("--list", "hold->release rule=exact-hold", "--out", str(tmp_path / name))
-        result = run(home, token, "simulate", str(candidate), *listing)
+        result = run(home, token, "simulate", str(blind), *listing)
         assert "1 drafts in" in result.output
         assert ["hold"] == read(tmp_path / name)["action_before"].to_list()
-    refused = run(home, token, "simulate", str(candidate), "--list", "hold->release", "--out", "x")
+    refused = run(home, token, "simulate", str(blind), "--list", "hold->release", "--out", "x")
     assert isinstance(refused.exception, InputError)
 
 
