@@ -177,16 +177,73 @@ def merkle_root(numbers: list[int], hashes: list[str]) -> str:
     Leaves and inner nodes are hashed under different prefixes (RFC 6962, section 2.1), so that a
     tree can't pass for another of a different shape.
     """
-    sha256 = hashlib.sha256
-    level = [
-        sha256(_LEAF + f"{number}:{digest}".encode()).digest()
+    level = _leaves(numbers, hashes)
+    while len(level) > 1:
+        level = _level_above(level)
+    return level[0].hex() if level else GENESIS
+
+
+def _leaves(numbers: list[int], hashes: list[str]) -> list[bytes]:
+    return [
+        hashlib.sha256(_LEAF + f"{number}:{digest}".encode()).digest()
         for number, digest in zip(numbers, hashes, strict=True)
     ]
+
+
+def _level_above(level: list[bytes]) -> list[bytes]:
+    pairs = zip(level[::2], level[1::2], strict=False)
+    odd = level[-1:] if len(level) % 2 else []
+    return [hashlib.sha256(_NODE + left + right).digest() for left, right in pairs] + odd
+
+
+def proofs(tx: Tx, entries: list[Row]) -> dict[int, dict[str, object]]:
+    """For each sealed entry its seal and the path from the entry to the seal's Merkle root.
+
+    ``path`` is a list of ``[side, hash]``: hash the node with that sibling on that side, from the
+    leaf up; the end is ``merkle_root`` of ``seal``. Entries that no seal covers yet are left out.
+    """
+    found: dict[int, dict[str, object]] = {}
+    for stream in {entry["stream"] for entry in entries}:
+        before = _START
+        wanted = {entry["seq"] for entry in entries if entry["stream"] == stream}
+        for one in audit_log.seals(tx, stream):
+            inside = sorted(seq for seq in wanted if before < seq <= one["last_seq"])
+            if inside:
+                covered = audit_log.entries_between(
+                    tx, stream, after_seq=before, up_to_seq=one["last_seq"]
+                )
+                numbers, hashes = covered["seq"].to_list(), covered["hash"].to_list()
+                for seq in inside:
+                    path = merkle_path(numbers, hashes, numbers.index(seq))
+                    found[seq] = {"seal": one, "path": path}
+            before = one["last_seq"]
+    return found
+
+
+def merkle_path(numbers: list[int], hashes: list[str], index: int) -> list[list[str]]:
+    """Return what an entry is hashed with on the way to :func:`merkle_root`.
+
+    Examples
+    --------
+    >>> [side for side, _ in merkle_path([1, 2, 3], ["a", "b", "c"], 1)]
+    ['left', 'right']
+    """
+    level, path = _leaves(numbers, hashes), []
     while len(level) > 1:
-        pairs = zip(level[::2], level[1::2], strict=False)
-        odd = level[-1:] if len(level) % 2 else []
-        level = [sha256(_NODE + left + right).digest() for left, right in pairs] + odd
-    return level[0].hex() if level else GENESIS
+        sibling = index ^ 1
+        if sibling < len(level):
+            path.append(["right" if sibling > index else "left", level[sibling].hex()])
+        level, index = _level_above(level), index // 2
+    return path
+
+
+def root_of(number: int, digest: str, path: list[list[str]]) -> str:
+    """Return the root that a path leads to from an entry: equal to its seal's, or not its place."""
+    (node,) = _leaves([number], [digest])
+    for side, sibling in path:
+        pair = bytes.fromhex(sibling) + node if side == "left" else node + bytes.fromhex(sibling)
+        node = hashlib.sha256(_NODE + pair).digest()
+    return node.hex()
 
 
 def _entry_hash(*values: str) -> str:

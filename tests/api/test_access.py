@@ -35,6 +35,8 @@ NEEDED = {
     ("POST", "/v1/policies/{number}:{step}"): Role.REVIEWER,  # each step: test_policies.py
     ("GET", "/v1/cases/{case_id:path}/files/{seq}"): Role.VIEWER,
     ("POST", "/v1/cases/{case_id:path}:detach"): Role.REVIEWER,
+    ("GET", "/v1/audit-entries"): Role.VIEWER,
+    ("GET", "/v1/evidence/{name:path}"): Role.VIEWER,
     ("GET", "/v1/delegations"): Role.VIEWER,
     ("POST", "/v1/delegations"): Role.REVIEWER,
     ("POST", "/v1/delegations/{delegation_id}:end"): Role.REVIEWER,

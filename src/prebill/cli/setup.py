@@ -184,6 +184,24 @@ def seal_audit() -> None:
     typer.echo(f"sealed {covered:,} entries; heads in {settings.audit_heads_path}")
 
 
+@audit_app.command("evidence")
+def evidence(
+    name: Annotated[str, typer.Argument(help="Id of a draft, case or document.")],
+    out: Annotated[Path, typer.Option(help="Where to write the JSON document.")],
+) -> None:
+    """Write everything that is kept about a draft, with proofs of its audit entries."""
+    import json
+
+    from prebill.settings import Settings
+    from prebill.store.engine import Store
+    from prebill.workflows.evidence import evidence_of
+
+    with Store.open(Settings.load().database_url) as store:
+        found = evidence_of(store, name)
+    out.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
+    typer.echo(f"{len(found['audit'])} audit entries on {found['draft_id']} in {out}")
+
+
 @audit_app.command("verify")
 def verify_audit() -> None:
     """Look for alteration, deletion, insertion, reordering and truncation."""

@@ -27,6 +27,7 @@ TEMPLATES: Final[dict[type, str]] = {
     policy_views.PolicyPage: "policy.html",
     policy_views.PolicyFormPage: "policy_form.html",
     views.AlertsPage: "alerts.html",
+    views.AuditPage: "audit.html",
     views.ProblemPage: "problem.html",
 }
 

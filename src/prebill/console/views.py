@@ -386,6 +386,43 @@ class AlertsPage:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One entry of the audit log."""
+
+    seq: str
+    at: str
+    actor: str
+    action: str
+    object_id: str
+    object_href: str
+    detail: str
+    is_sealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """``/audit``: search, proof that nothing was altered, what an auditor takes along."""
+
+    title: str
+    viewer: Viewer
+    notice: str
+    problem: str
+    check: str
+    is_intact: bool
+    may_verify: bool
+    object_id: str
+    actor: str
+    action: str
+    since_on: str
+    until_on: str
+    rows: tuple[AuditRow, ...]
+    #: Everything about the object that was searched for; empty: none was.
+    evidence_href: str
+    csv_href: str
+    next_href: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProblemPage:
     """Something did not work: what, and what to do."""
 

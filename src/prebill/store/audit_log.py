@@ -1,6 +1,7 @@
 """The audit log's tables: append entries, read them in order, keep seals. Hashing is audit.py's."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
@@ -80,3 +81,57 @@ def entries_of(tx: Tx, object_id: str) -> pl.DataFrame:
     return tx.table_frame(
         "audit_entries", "WHERE object_id = :object_id ORDER BY seq", {"object_id": object_id}
     )
+
+
+def entries_about(tx: Tx, object_ids: Sequence[str]) -> list[Row]:
+    """Return what was done to several objects, in order."""
+    listed = tx.listed(object_ids)
+    return tx.rows(
+        f"SELECT * FROM audit_entries WHERE object_id IN ({listed.sql}) ORDER BY seq",
+        listed.values,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries; an empty text means all. ``action`` is an action or its beginning."""
+
+    object_id: str = ""
+    actor: str = ""
+    action: str = ""
+    stream: str = ""
+    #: Days, ISO; the second one included.
+    since_on: str = ""
+    until_on: str = ""
+
+
+def search_entries(
+    tx: Tx, which: AuditFilter, *, before_seq: int | None = None, limit: int = 100
+) -> list[Row]:
+    """Return entries, the newest first, before a number."""
+    conditions = ["1 = 1"]
+    named: dict[str, object] = {"limit": limit}
+    given: dict[str, tuple[str, object]] = {
+        "object_id": ("object_id = :object_id", which.object_id),
+        "actor": ("actor = :actor", which.actor),
+        "action": ("(action = :action OR action LIKE :action || '.%')", which.action),
+        "stream": ("stream = :stream", which.stream),
+        "since_on": ("entered_at >= :since_on", which.since_on),
+        "until_on": ("substr(entered_at, 1, 10) <= :until_on", which.until_on),
+        "before_seq": ("seq < :before_seq", before_seq),
+    }
+    for name, (condition, value) in given.items():
+        if value:
+            conditions.append(condition)
+            named[name] = value
+    return tx.rows(
+        f"SELECT * FROM audit_entries WHERE {' AND '.join(conditions)} "
+        "ORDER BY seq DESC LIMIT :limit",
+        named,
+    )
+
+
+def sealed_up_to(tx: Tx) -> dict[str, int]:
+    """Return the number up to which each stream is sealed."""
+    rows = tx.rows("SELECT stream, max(last_seq) AS seq FROM audit_seals GROUP BY stream")
+    return {row["stream"]: row["seq"] for row in rows}

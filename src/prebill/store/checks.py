@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from prebill.core.triage.alerts import longest_pause
 from prebill.store.codec import instant_text, parse_instant
-from prebill.store.engine import Store, Tx
+from prebill.store.engine import Row, Store, Tx
 
 
 def take_turn(store: Store, name: str, now_at: datetime, every: timedelta) -> bool:
@@ -31,6 +31,15 @@ def record(tx: Tx, name: str, problems: int, detail: str, now_at: datetime) -> N
         "WHEN :problems = 0 THEN NULL WHEN problems > 0 THEN since_at ELSE :now END, "
         "problems = :problems WHERE check_name = :name",
         {"name": name, "problems": problems, "detail": detail, "now": now_at},
+    )
+
+
+def last_result(tx: Tx, name: str) -> Row | None:
+    """Return ``problems, detail, checked_at`` of the latest check; None: it was never made."""
+    return tx.first(
+        "SELECT problems, detail, checked_at FROM checks "
+        "WHERE check_name = :name AND checked_at IS NOT NULL",
+        {"name": name},
     )
 
 

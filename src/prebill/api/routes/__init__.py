@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from prebill.api.routes import (
     alerts,
+    audit_entries,
     authority,
     billing_runs,
     case_groups,
@@ -21,6 +22,7 @@ from prebill.api.routes import (
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
+    audit_entries.router,
     authority.router,
     usage_events.router,
     invoices.router,
