@@ -19,6 +19,7 @@ from prebill.api.problems import problem_of
 from prebill.api.refresh import refreshing
 from prebill.api.routes import ROUTERS
 from prebill.bootstrap import Installation
+from prebill.console.assistance_routes import router as assistance_router
 from prebill.console.pages.account import problem_page
 from prebill.console.render import STATIC, render
 from prebill.console.routes import router as console_router
@@ -53,6 +54,7 @@ def create_app(installation: Installation) -> FastAPI:
     app.state.services = services
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(assistance_router)
     app.include_router(console_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for kind in (PrebillError, RequestValidationError, HTTPException, Exception):

@@ -1,4 +1,4 @@
-"""What the hook needs beside it: profiles kept fresh, its rows moved to the lake, in a thread."""
+"""Work beside the serving, in a thread: the hook's profiles and rows, what verdicts teach."""
 
 import logging
 import threading
@@ -39,6 +39,7 @@ FIRST_SECONDS: Final = 2.0
 
 
 def _refresh(opened: Installation) -> None:
+    from prebill.workflows.assisting import learn_again
     from prebill.workflows.hook_rows import move_due
     from prebill.workflows.profiles import is_stale, prepare_profiles
 
@@ -51,3 +52,7 @@ def _refresh(opened: Installation) -> None:
         move_due(opened, datetime.now(UTC))
     except PrebillError:
         _log.exception("rows of the hook could not be moved to the lake; next try in a minute")
+    try:
+        learn_again(opened, datetime.now(UTC))
+    except PrebillError:
+        _log.exception("nothing could be learnt from verdicts; next try in a minute")

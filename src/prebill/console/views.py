@@ -180,6 +180,68 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A correction in words, and as its form sends it."""
+
+    text: str
+    correction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The smallest change with which a draft would pass; ``why_not``: there is none, and why.
+
+    The form sends the first of ``steps`` as ``kind``, for ``reason``.
+    """
+
+    why_not: str
+    sentence: str = ""
+    steps: tuple[Step, ...] = ()
+    kind: str = ""
+    reason: Option | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarCase:
+    """A resolved case like the one shown, and what was done."""
+
+    href: str
+    customer: str
+    money: str
+    direction: str
+    decided: str
+    codes: str
+    likeness: str
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """What others decided, and where the smallest change is found.
+
+    ``change_href``: page that tries corrections; empty: ``change`` says why none is tried.
+    """
+
+    change: Change
+    change_href: str
+    recommendation: str
+    similar: tuple[SimilarCase, ...]
+    usual: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """``/cases/{id}/smallest-change``: with what it would pass; the case's page shows it too."""
+
+    title: str
+    viewer: Viewer
+    customer: str
+    case_href: str
+    decide_path: str
+    lock_version: int
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
 class CasePage:
     """``/cases/{id}``: verdict, decision bar, lines, reasons, history, contract, timeline."""
 
@@ -215,6 +277,8 @@ class CasePage:
     difference_total: str
     difference_direction: str
     reasons: tuple[Reason, ...]
+    #: None: the case is answered without help.
+    help: Help | None
     history: HistoryChart | None
     past: tuple[PastInvoice, ...]
     customer: str
@@ -329,6 +393,7 @@ TEMPLATES: dict[type, str] = {
     PasswordPage: "password.html",
     QueuePage: "queue.html",
     CasePage: "case.html",
+    ChangePage: "change.html",
     RunsPage: "runs.html",
     InvoicePage: "invoice.html",
     ProblemPage: "problem.html",

@@ -12,6 +12,7 @@ from prebill.core.schemas.frame import Kind
 from prebill.core.schemas.inbound import USAGE_EVENTS
 from prebill.core.schemas.internal import CASES, DECISIONS, DRAFTS, LABELS, SKIPS
 from prebill.core.scoring.labels import SOURCES
+from prebill.store.assistance_tables import define_assistance
 from prebill.store.claim_tables import define_claims
 from prebill.store.columns import (
     boolean,
@@ -45,6 +46,7 @@ metadata = sa.MetaData(
 REFERENCE_TABLES: Final = define_reference_tables(metadata)
 model_changes: Final = define_model_changes(metadata)
 claims, viewers = define_claims(metadata)
+define_assistance(metadata)
 
 # ── Who may act ──────────────────────────────────────────────────────────────────────────────
 

@@ -24,6 +24,8 @@ from prebill.workflows.correction_kinds import as_json
 
 #: Judgements a case may cost; each takes as long as a correction.
 MOST_TRIES: Final = 6
+#: How long a case waits for others to be tried.
+PATIENCE_SECONDS: Final = 15.0
 #: Who is named as the author of what is stored nowhere.
 _NOBODY: Final = "proposal"
 #: A draft is judged by all cores: a second one at the same time only makes both late.
@@ -53,14 +55,17 @@ _NO_CANDIDATE: Final = (
 class SmallestChange:
     """Corrections with which the live policy would release, or why there are none.
 
-    ``steps`` are entered one after the other. Totals are minor units of ``currency``.
+    ``steps`` are entered one after the other. ``total_minor`` is in ``currency`` as drafted,
+    ``new_total_minor`` in ``new_currency``, which is another one only where the draft's was wrong.
     """
 
     case_id: str
     currency: str
     steps: tuple[Candidate, ...] = ()
     total_minor: int = 0
+    new_currency: str = ""
     new_total_minor: int = 0
+    #: How often the draft was judged again.
     tried: int = 0
     why_not: str = ""
 
@@ -70,8 +75,10 @@ class SmallestChange:
         return [as_json(one.correction) for one in self.steps]
 
     @property
-    def difference_minor(self) -> int:
-        """What the total changes by; < 0: less is billed."""
+    def difference_minor(self) -> int | None:
+        """What the total changes by; < 0: less is billed. None: the currency changes."""
+        if self.new_currency != self.currency:
+            return None
         return self.new_total_minor - self.total_minor
 
 
@@ -93,9 +100,13 @@ def smallest_change(opened: Installation, case_id: str) -> SmallestChange:
         draft, json.loads(case["lines_json"] or "[]"), json.loads(case["findings_json"] or "[]")
     )
     try:
-        with _one_at_a_time:
+        if not _one_at_a_time.acquire(timeout=PATIENCE_SECONDS):
+            return _none(case, "Other cases are being tried at the moment: ask again.")
+        try:
             gathered = gather_again(opened, draft, now_at=datetime.now(UTC))
             return _searched(case, gathered, candidates(question, gathered.inputs))
+        finally:
+            _one_at_a_time.release()
     except PrebillError as error:
         return _none(case, f"It could not be tried: {error}.")
 
@@ -122,11 +133,16 @@ def _searched(case: Row, gathered: Gathered, found: Sequence[Candidate]) -> Smal
     tried = 0
     for steps in itertools.islice(_ordered(found), MOST_TRIES):
         tried += 1
-        total_minor = _released_total(gathered, steps)
-        if total_minor is not None:
-            present = int(case["total_minor"] or 0)
+        released = _released(gathered, steps)
+        if released is not None:
             return SmallestChange(
-                case["case_id"], case["currency"], steps, present, total_minor, tried
+                case["case_id"],
+                case["currency"],
+                steps,
+                total_minor=int(case["total_minor"] or 0),
+                new_currency=released["currency"],
+                new_total_minor=released["total_minor"],
+                tried=tried,
             )
     told = "; ".join(one.text for one in found[:MOST_TRIES])
     return _none(case, f"Tried, and it would still be stopped: {told}.", tried)
@@ -137,15 +153,15 @@ def _ordered(found: Sequence[Candidate]) -> Iterator[tuple[Candidate, ...]]:
     yield from itertools.combinations(found, 2)
 
 
-def _released_total(gathered: Gathered, steps: Sequence[Candidate]) -> int | None:
-    """Total with some corrections; None: the policy would stop it, or they can't be made."""
+def _released(gathered: Gathered, steps: Sequence[Candidate]) -> Row | None:
+    """The draft with some corrections; None: the policy would stop it, or they can't be made."""
     try:
         rows = judge_again(gathered, [one.correction for one in steps], actor=_NOBODY)
     except InputError:
         return None
     if rows.decisions["action"][0] != "release":
         return None
-    return int(rows.drafts["total_minor"][0])
+    return rows.drafts.row(0, named=True)
 
 
 def _none(case: Row, why_not: str, tried: int = 0) -> SmallestChange:
@@ -154,6 +170,7 @@ def _none(case: Row, why_not: str, tried: int = 0) -> SmallestChange:
         case["case_id"],
         case["currency"],
         total_minor=total_minor,
+        new_currency=case["currency"],
         new_total_minor=total_minor,
         tried=tried,
         why_not=why_not,

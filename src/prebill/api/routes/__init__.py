@@ -4,7 +4,15 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from prebill.api.routes import billing_runs, cases, health, invoices, usage_events, webhooks
+from prebill.api.routes import (
+    assistance,
+    billing_runs,
+    cases,
+    health,
+    invoices,
+    usage_events,
+    webhooks,
+)
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
@@ -12,5 +20,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     invoices.router,
     webhooks.router,
     billing_runs.router,
+    assistance.router,  # before cases: their ids may contain slashes
     cases.router,
 )
