@@ -32,8 +32,9 @@ _STEPS: Final = 25
 LOOK: Final = "look"
 RULES: Final = "rules"
 VERDICTS: Final = "verdicts"
-#: An exact reason of these is no matter of a correction: the document should not be.
-REJECTED: Final = frozenset({"duplicate_contract", "duplicate_invoice"})
+#: An exact reason of these is no matter of a correction: the document should not be. Of two equal
+#: invoices one is right, so that a rule can't tell which of them to reject.
+REJECTED: Final = frozenset({"duplicate_contract"})
 #: Exact reasons that a rule calls an error, and the chance that it states: judgement, not measured.
 STATED: Final = 0.9
 

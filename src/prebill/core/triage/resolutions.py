@@ -114,7 +114,7 @@ def _charges(cases: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
 
 def _exploded(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """One row a list element, its fields as columns; a case with an empty list has nulls."""
-    return frame.explode(name).unnest(name)
+    return frame.explode(name, empty_as_null=True, keep_nulls=True).unnest(name)
 
 
 def once_a_case(rows: pl.DataFrame) -> pl.DataFrame:

@@ -110,9 +110,9 @@ def _codes_apart(codes: str, others: pl.DataFrame) -> pl.Series:
 def _sets_apart(texts: pl.Expr, own: str) -> pl.Expr:
     """One less the overlap of comma-separated names; null where a side has none."""
     names = own.split(",") if own else []
-    theirs = texts.str.split(",")
-    shared = theirs.list.set_intersection(pl.lit([names])).list.len()
-    union = theirs.list.set_union(pl.lit([names])).list.len()
+    theirs, mine = texts.str.split(","), pl.lit(names, dtype=pl.List(pl.String))
+    shared = theirs.list.set_intersection(mine).list.len()
+    union = theirs.list.set_union(mine).list.len()
     overlap = shared.cast(pl.Float64) / union
     return pl.when((texts != "") & bool(names)).then(1.0 - overlap)
 
