@@ -32,12 +32,14 @@ MISTAKEN = {
 }
 
 
-def install(database_url: str, home: Path) -> Installation:
+def install(
+    database_url: str, home: Path, *, accounts: int = ACCOUNTS, events: int = 4_800
+) -> Installation:
     """Open an installation, load the company with its mistakes and bill it."""
     settings = Settings.load(home, database_url=database_url, policy_path=exact_policy(home))
     opened = Installation(settings, Store(database_url), Lake(settings.lake_dir))
-    world.load(opened, with_mistakes(company.frames(ACCOUNTS, 4_800)))
-    world.run(opened, shard_customers=ACCOUNTS)
+    world.load(opened, with_mistakes(company.frames(accounts, events)))
+    world.run(opened, shard_customers=1_000)
     return opened
 
 

@@ -6,7 +6,7 @@ the random sample gets no help before its answer.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -133,6 +133,26 @@ class AssistanceFigures:
 
     agreement: pl.DataFrame
     first_routings: pl.DataFrame
+
+    def lines(self) -> list[str]:
+        """One line a group and a queue; nothing where nobody decided yet."""
+        agreed = [
+            f"as recommended, {row['group']:<19} {_told(row)}; {row['agreed']:,} of "
+            f"{row['recommended']:,} recommended, {row['cases']:,} cases"
+            for row in self.agreement.filter(pl.col("cases") > 0).iter_rows(named=True)
+        ]
+        stuck = [
+            f"first queue kept, {row['first_queue']:<17} {_told(row)}; {row['stuck']:,} of "
+            f"{row['cases']:,} cases"
+            for row in self.first_routings.iter_rows(named=True)
+        ]
+        return [*agreed, *stuck]
+
+
+def _told(row: dict[str, Any]) -> str:
+    if row["share"] is None:
+        return "nothing recommended yet"
+    return f"{row['share']:.1%} ({row['low']:.1%} to {row['high']:.1%})"
 
 
 def assistance_figures(tx: Tx) -> AssistanceFigures:

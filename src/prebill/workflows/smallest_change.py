@@ -40,7 +40,7 @@ _ELSEWHERE: Final = {
 _REJECT: Final = {
     "duplicate_contract": "The contract is billed twice: no correction makes a second invoice "
     "right. Reject this one.",
-    "duplicate_invoice": "The same invoice stands twice: one of the two is right, the other is to be rejected.",
+    "duplicate_invoice": "The same invoice stands twice: one is right, the other to be rejected.",
 }
 _STATISTICAL: Final = (
     "Only what is unusual speaks against it, and no judge knows what would be right."

@@ -83,6 +83,8 @@ def first_routings(cases: pl.DataFrame) -> pl.DataFrame:
     pl.DataFrame, ``STUCK``
         A row for all and one a first queue, with the exact 95 % interval.
     """
+    if cases.is_empty():
+        return pl.DataFrame(schema=STUCK)
     whole = cases.with_columns(first_queue=pl.lit(ALL))
     counts = [
         frame.group_by("first_queue").agg(

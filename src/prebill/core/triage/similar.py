@@ -4,7 +4,9 @@ The distance is a weighted mean of six parts, each 0 (equal) to 1 (nothing in co
 judgement, not learnt: what a case is about counts most, then whose it is.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from math import log
+from typing import Any, Final
 
 import polars as pl
 
@@ -62,17 +64,14 @@ def most_similar(asked: pl.DataFrame, resolved: pl.DataFrame, count: int = _SHOW
     )
 
 
-def _parts(case: dict[str, object], others: pl.DataFrame) -> pl.DataFrame:
+def _parts(case: Mapping[str, Any], others: pl.DataFrame) -> pl.DataFrame:
     """The parts of the distance; null where one of the two says nothing."""
     size = _log_share(pl.col("amount_minor"), pl.col("total_minor"))
-    own = pl.select(
-        _log_share(
-            pl.lit(case["amount_minor"], dtype=pl.Int64), pl.lit(case["total_minor"], pl.Int64)
-        )
-    ).item()
+    amount_minor, total_minor = (int(case[n] or 0) for n in ("amount_minor", "total_minor"))
+    own = log(abs(amount_minor / total_minor)) if amount_minor and total_minor else None
     score = pl.lit(case["anomaly_score"], dtype=pl.Float64)
     apart = (_decades(pl.col("anomaly_score")) - _decades(score)).abs() / _DECADES
-    off = (size - own).abs() / pl.lit(_FACTOR).log() if own is not None else pl.lit(None)
+    off = (size - own).abs() / log(_FACTOR) if own is not None else pl.lit(None)
     is_other = pl.col("customer_id") != pl.lit(case["customer_id"], dtype=pl.String)
     return others.select(
         codes=_codes_apart(str(case["codes"]), others),
@@ -80,7 +79,7 @@ def _parts(case: dict[str, object], others: pl.DataFrame) -> pl.DataFrame:
         charges=_sets_apart(pl.col("charges"), str(case["charges"])),
         size=off.cast(pl.Float64).clip(0.0, 1.0),
         direction=(
-            pl.col("amount_minor").sign() != pl.lit(case["amount_minor"], pl.Int64).sign()
+            pl.col("amount_minor").sign() != pl.lit(amount_minor, dtype=pl.Int64).sign()
         ).cast(pl.Float64),
         rarity=apart.clip(0.0, 1.0),
     )
@@ -98,7 +97,7 @@ def _codes_apart(codes: str, others: pl.DataFrame) -> pl.Series:
     # A code that no candidate has is as rare as can be.
     new = len(set(own) - set(known["code"].to_list()))
     mine = float(known.filter(is_own)["weight"].sum())
-    mine += new * float(pl.select(pl.lit(1.0 + others.height).log()).item())
+    mine += new * log(1.0 + others.height)
     sums = weighed.group_by("case_id").agg(
         shared=pl.col("weight").filter(is_own).sum(), all=pl.col("weight").sum()
     )
