@@ -48,6 +48,7 @@ def url(billed: Installation) -> Iterator[str]:
 @pytest.fixture
 def visit(url: str, people: dict[Role, Person]) -> Iterator[Visit]:
     visit = Visit(url)
+    visit.client.timeout = 120  # corrections are priced and judged for real
     visit.sign_in(people[Role.REVIEWER])
     yield visit
     visit.client.close()
@@ -107,7 +108,7 @@ def test_similar_cases_are_shown_with_what_was_done(billed: Installation, visit:
     assert "Rejected by Reviewer Person" in page
     assert "Wrong quantity or usage" in page
     assert f'<a href="{path}">Customer 3</a>' in page
-    assert "No resolved case shares a reason" in visit.get(path_of(billed, "price")).text
+    assert "No resolved case shares a reason" in visit.get(path_of(billed, "tax")).text
 
 
 def test_corrections_are_tried_only_for_those_who_may_decide(
