@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from prebill.core.errors import InputError, StorageError
@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     alert_webhook_secret: SecretStr | None = None
     #: Where people reach the console; alerts link to it.
     public_url: str | None = None
+    #: Share of cases (0 to 1) in which no action is recommended: what do people do by themselves?
+    withheld_share: float = Field(0.2, ge=0.0, le=1.0)
     #: One person may put a model in use; counts only where nobody else could approve.
     unattended_promotion: bool = False
 

@@ -19,6 +19,8 @@ NEEDED = {
     ("GET", "/v1/billing-runs/{run_id:path}"): Role.VIEWER,
     ("GET", "/v1/cases"): Role.VIEWER,
     ("GET", "/v1/cases/{case_id:path}"): Role.VIEWER,
+    ("GET", "/v1/cases/{case_id:path}/assistance"): Role.VIEWER,
+    ("GET", "/v1/cases/{case_id:path}/smallest-change"): Role.REVIEWER,
     ("POST", "/v1/cases:next"): Role.REVIEWER,
     ("GET", "/v1/snoozes"): Role.VIEWER,
     ("POST", "/v1/snoozes"): Role.CONTROLLER,

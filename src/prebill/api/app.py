@@ -20,6 +20,7 @@ from prebill.api.refresh import refreshing
 from prebill.api.routes import ROUTERS
 from prebill.bootstrap import Installation
 from prebill.console.alert_routes import router as alert_router
+from prebill.console.assistance_routes import router as assistance_router
 from prebill.console.audit_routes import router as audit_router
 from prebill.console.authority_routes import router as authority_router
 from prebill.console.group_routes import router as group_router
@@ -61,6 +62,7 @@ def create_app(installation: Installation) -> FastAPI:
     app.include_router(group_router)
     app.include_router(authority_router)
     app.include_router(audit_router)
+    app.include_router(assistance_router)
     app.include_router(console_router)
     app.include_router(policy_router)
     app.include_router(alert_router)

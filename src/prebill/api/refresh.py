@@ -40,6 +40,7 @@ FIRST_SECONDS: Final = 2.0
 
 def _refresh(opened: Installation) -> None:
     from prebill.workflows.alerting import keep_watch
+    from prebill.workflows.assisting import learn_again
     from prebill.workflows.configuration_life import upkeep
     from prebill.workflows.grouping import carry_on_all
     from prebill.workflows.hook_rows import move_due
@@ -54,6 +55,7 @@ def _refresh(opened: Installation) -> None:
         "decisions on groups": lambda: carry_on_all(opened),
         "deadlines": lambda: raise_due(opened, now_at),
         "alerts": lambda: keep_watch(opened),
+        "what verdicts teach": lambda: learn_again(opened, now_at),
     }
     for what, work in duties.items():
         try:

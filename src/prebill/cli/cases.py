@@ -111,16 +111,23 @@ def show(
     case_id: str,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Show one case: verdict, lines expected against billed, reasons by money."""
+    """Show one case: verdict, lines expected against billed, reasons by money, and what helps.
+
+    For who may decide, corrections are tried, which takes some seconds: nothing is stored.
+    """
     from prebill.console import words
+    from prebill.console.assistance import help_lines
     from prebill.console.expectation import compare, findings_of
     from prebill.console.pages.case import ranked_findings, verdict_sentence
     from prebill.store.console import find_case
 
     with opened_installation() as opened:
-        acting_user(opened, None)
+        actor = acting_user(opened, None)
         with opened.store.read() as tx:
             case = find_case(tx, case_id)
+            helped = help_lines(tx, case, opened.settings.withheld_share)
+        if not as_json:
+            helped += _change_lines(opened, actor, case)
     findings = findings_of(case["findings_json"], case["reasons"])
     lines = json.loads(case["lines_json"] or "[]")
     if as_json:
@@ -144,6 +151,21 @@ def show(
         amount = one.get("amount_minor")
         told = words.signed_money(amount, currency) if amount else "–"
         typer.echo(f"  {told:>20}  {one['text']}")
+    for line in helped:
+        typer.echo(line)
+
+
+def _change_lines(opened: "Installation", actor: "Actor", case: dict[str, Any]) -> list[str]:
+    """With what it would pass, and the command; nothing for those who may not decide."""
+    from prebill.console.assistance import change_sentence, correct_command, reason_of
+    from prebill.store.users import Role
+    from prebill.workflows.smallest_change import smallest_change
+
+    if actor.role < Role.REVIEWER or case["status"] != "open" or case["kind"] == "sample":
+        return []
+    found = smallest_change(opened, case["case_id"])
+    told = change_sentence(found)
+    return [told, correct_command(found, reason_of(case))] if found.steps else [f"change: {told}"]
 
 
 def take_next(

@@ -242,16 +242,22 @@ def metrics(
 ) -> None:
     """Print how fast, how often untouched, what waits; and how good the decisions were.
 
-    What is wrong among the released comes from the random sample: see the queue `sample`.
+    What is wrong among the released comes from the random sample: see the queue `sample`. How often
+    people do what is recommended, told and untold, and keep the first queue, is of all months.
     """
     from prebill.bootstrap import Installation
     from prebill.settings import Settings
     from prebill.store.metrics import metrics_of
     from prebill.store.quality import quality_of
+    from prebill.workflows.assisting import assistance_figures
 
     opened = Installation.open(Settings.load())
     now = datetime.now(UTC)
     for line in metrics_of(opened.store, period, now_at=now).lines():
         typer.echo(line)
     for line in quality_of(opened.store, period, opened.load_policy(), today=now.date()).lines():
+        typer.echo(line)
+    with opened.store.read() as tx:
+        figures = assistance_figures(tx)
+    for line in figures.lines():
         typer.echo(line)

@@ -1,11 +1,18 @@
-"""Reads the correction of a case's form: which kind, and its fields. Empty fields say nothing."""
+"""Reads the correction of a case's form: which kind, and its fields. Empty fields say nothing.
 
+A proposed correction comes whole, as JSON; whether it is one is checked where all are.
+"""
+
+import json
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final
 
 from prebill.core.errors import InputError
 from prebill.core.money import exponent_of
+
+#: Kind of a correction that was proposed: the field ``correction`` has it whole.
+PROPOSED: Final = "proposed"
 
 
 def correction_of(form: Mapping[str, str], currency: str) -> dict[str, Any]:
@@ -17,11 +24,13 @@ def correction_of(form: Mapping[str, str], currency: str) -> dict[str, Any]:
         No kind was chosen, or an amount is no amount of the currency.
     """
     kind = form.get("kind", "")
+    if kind == PROPOSED:
+        return _proposed(form.get("correction", ""))
     if kind == "usage_quantity":
         return _given(kind, charge_id=form.get("charge_id"), quantity=form.get("usage_quantity"))
     if kind == "phase":
         names = ("phase_id", "plan_id", "price_book_id", "discount_percent", "discount_ends_on")
-        values = {name: form.get(name) for name in names}
+        values = {name: form.get(name) for name in (*names, "begins_on")}
         return _given(kind, **values, quantity=form.get("phase_quantity"))
     if kind == "tax_status":
         given = _given(kind, country=form.get("country"), tax_id=form.get("tax_id"))
@@ -31,6 +40,17 @@ def correction_of(form: Mapping[str, str], currency: str) -> dict[str, Any]:
         return _given(kind, text=form.get("line_text"), amount_minor=amount)
     message = "choose what to correct: usage, subscription, tax status or a line"
     raise InputError(message)
+
+
+def _proposed(text: str) -> dict[str, Any]:
+    try:
+        correction = json.loads(text)
+    except ValueError:
+        correction = None
+    if not isinstance(correction, dict):
+        message = "the proposed correction can't be read: reload the case"
+        raise InputError(message)
+    return correction
 
 
 def _given(kind: str, **values: str | int | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ TEMPLATES: Final[dict[type, str]] = {
     views.PasswordPage: "password.html",
     views.QueuePage: "queue.html",
     views.CasePage: "case.html",
+    views.ChangePage: "change.html",
     triage_views.GroupsPage: "groups.html",
     triage_views.GroupPage: "group.html",
     triage_views.AuthorityPage: "authority.html",
@@ -26,8 +27,8 @@ TEMPLATES: Final[dict[type, str]] = {
     policy_views.PoliciesPage: "policies.html",
     policy_views.PolicyPage: "policy.html",
     policy_views.PolicyFormPage: "policy_form.html",
-    views.AlertsPage: "alerts.html",
-    views.AuditPage: "audit.html",
+    triage_views.AlertsPage: "alerts.html",
+    triage_views.AuditPage: "audit.html",
     views.ProblemPage: "problem.html",
 }
 

@@ -1,4 +1,4 @@
-"""What the pages of cases with one cause, and of authority, show."""
+"""What the pages of groups, authority, alerts and the audit log show."""
 
 from dataclasses import dataclass
 
@@ -101,3 +101,67 @@ class AuthorityPage:
     glass: tuple[GlassRow, ...]
     may_review: bool
     missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One alert; ``acknowledge_path`` is empty where the viewer has nothing to do."""
+
+    severity: str
+    title: str
+    text: str
+    href: str
+    since: str
+    #: How it stands: who looks after it, when it was escalated, how it ended.
+    state: str
+    owner: str
+    acknowledge_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsPage:
+    """``/alerts``: what is beyond its limit, the worst first, and what was."""
+
+    title: str
+    viewer: Viewer
+    summary: str
+    open_rows: tuple[AlertRow, ...]
+    past_rows: tuple[AlertRow, ...]
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One entry of the audit log."""
+
+    seq: str
+    at: str
+    actor: str
+    action: str
+    object_id: str
+    object_href: str
+    detail: str
+    is_sealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """``/audit``: search, proof that nothing was altered, what an auditor takes along."""
+
+    title: str
+    viewer: Viewer
+    notice: str
+    problem: str
+    check: str
+    is_intact: bool
+    may_verify: bool
+    object_id: str
+    actor: str
+    action: str
+    since_on: str
+    until_on: str
+    rows: tuple[AuditRow, ...]
+    #: Everything about the object that was searched for; empty: none was.
+    evidence_href: str
+    csv_href: str
+    next_href: str

@@ -224,6 +224,68 @@ class Handled:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A correction in words, and as its form sends it."""
+
+    text: str
+    correction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The smallest change with which a draft would pass; ``why_not``: there is none, and why.
+
+    The form sends the first of ``steps`` as ``kind``, for ``reason``.
+    """
+
+    why_not: str
+    sentence: str = ""
+    steps: tuple[Step, ...] = ()
+    kind: str = ""
+    reason: Option | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarCase:
+    """A resolved case like the one shown, and what was done."""
+
+    href: str
+    customer: str
+    money: str
+    direction: str
+    decided: str
+    codes: str
+    likeness: str
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """What others decided, and where the smallest change is found.
+
+    ``change_href``: page that tries corrections; empty: ``change`` says why none is tried.
+    """
+
+    change: Change
+    change_href: str
+    recommendation: str
+    similar: tuple[SimilarCase, ...]
+    usual: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """``/cases/{id}/smallest-change``: with what it would pass; the case's page shows it too."""
+
+    title: str
+    viewer: Viewer
+    customer: str
+    case_href: str
+    decide_path: str
+    lock_version: int
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
 class CasePage:
     """``/cases/{id}``: verdict, decision bar, lines, reasons, history, contract, timeline."""
 
@@ -260,6 +322,8 @@ class CasePage:
     difference_total: str
     difference_direction: str
     reasons: tuple[Reason, ...]
+    #: None: the case is answered without help.
+    help: Help | None
     history: HistoryChart | None
     past: tuple[PastInvoice, ...]
     customer: str
@@ -356,70 +420,6 @@ class InvoicePage:
     versions: tuple[VersionRow, ...]
     case_href: str
     timeline: tuple[Event, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AlertRow:
-    """One alert; ``acknowledge_path`` is empty where the viewer has nothing to do."""
-
-    severity: str
-    title: str
-    text: str
-    href: str
-    since: str
-    #: How it stands: who looks after it, when it was escalated, how it ended.
-    state: str
-    owner: str
-    acknowledge_path: str
-
-
-@dataclass(frozen=True, slots=True)
-class AlertsPage:
-    """``/alerts``: what is beyond its limit, the worst first, and what was."""
-
-    title: str
-    viewer: Viewer
-    summary: str
-    open_rows: tuple[AlertRow, ...]
-    past_rows: tuple[AlertRow, ...]
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """One entry of the audit log."""
-
-    seq: str
-    at: str
-    actor: str
-    action: str
-    object_id: str
-    object_href: str
-    detail: str
-    is_sealed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AuditPage:
-    """``/audit``: search, proof that nothing was altered, what an auditor takes along."""
-
-    title: str
-    viewer: Viewer
-    notice: str
-    problem: str
-    check: str
-    is_intact: bool
-    may_verify: bool
-    object_id: str
-    actor: str
-    action: str
-    since_on: str
-    until_on: str
-    rows: tuple[AuditRow, ...]
-    #: Everything about the object that was searched for; empty: none was.
-    evidence_href: str
-    csv_href: str
-    next_href: str
 
 
 @dataclass(frozen=True, slots=True)

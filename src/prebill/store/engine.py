@@ -19,7 +19,7 @@ from prebill.store.codec import InList, decode, to_sql
 from prebill.store.tables import metadata, schema_of, table_of
 
 #: Revision of the tables that this program knows; see migrations/versions.
-SCHEMA_REVISION: Final = "0013"
+SCHEMA_REVISION: Final = "0014"
 
 #: How long to wait for SQLite's one writer, and for a lock of PostgreSQL.
 BUSY_TIMEOUT_MS: Final = 10_000

@@ -14,6 +14,7 @@ from prebill.core.schemas.internal import CASES, DECISIONS, DRAFTS, LABELS, SKIP
 from prebill.core.scoring.labels import SOURCES
 from prebill.store.alert_tables import define_alerts
 from prebill.store.approval_tables import define_approvals
+from prebill.store.assistance_tables import define_assistance
 from prebill.store.claim_tables import define_claims
 from prebill.store.columns import (
     boolean,
@@ -56,6 +57,7 @@ define_handling(metadata)
 define_grouping(metadata)
 signatures: Final = define_approvals(metadata)
 snoozes, incidents = define_snoozes_and_incidents(metadata)
+define_assistance(metadata)
 
 # ── Who may act ──────────────────────────────────────────────────────────────────────────────
 

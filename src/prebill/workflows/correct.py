@@ -4,13 +4,14 @@ The portfolio's move is part of the score: some hundred customers of the same sh
 with it, but only the corrected draft is stored.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
 
-from prebill.bootstrap import Installation
+from prebill.bootstrap import Installation, Judges
 from prebill.core.errors import ConflictError, InputError
 from prebill.store.agreements import reference_hash, shared_frames
 from prebill.store.codec import canonical_json
@@ -23,6 +24,7 @@ from prebill.workflows.correction_kinds import (
     PhaseAmendment,
     TaxStatus,
     UsageQuantity,
+    amended,
     as_json,
     changes_of,
 )
@@ -45,6 +47,19 @@ class Recomputed:
     recorded_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Everything that a draft is judged on again, before any correction."""
+
+    draft: Row
+    run: Run
+    inputs: ShardInputs
+    judges: Judges
+    #: Corrections of this draft that were entered before.
+    entered: list[tuple[str, str]]
+    at: datetime
+
+
 def recompute(
     opened: Installation, draft: Row, correction: Correction, *, now_at: datetime, actor: str
 ) -> Recomputed:
@@ -55,6 +70,14 @@ def recompute(
     InputError
         The correction names something that the draft doesn't have, or changes nothing.
     """
+    gathered = gather_again(opened, draft, now_at=now_at)
+    rows = judge_again(gathered, [correction], actor=actor)
+    issuing = issuing_of(opened, gathered.inputs.billing.entities, gathered.at, actor)
+    return Recomputed(rows, issuing, gathered.at)
+
+
+def gather_again(opened: Installation, draft: Row, *, now_at: datetime) -> Gathered:
+    """Gather what is known of a draft today, beside customers that it is compared with."""
     judges = opened.load_judges()
     with opened.store.read() as tx:
         run = load_run(tx, draft["run_id"])
@@ -66,25 +89,38 @@ def recompute(
         facts = read_facts(opened, run, customers)
         inputs = gather(tx, run, members, facts, norms=None)
         entered = _entered(tx, draft)
-    inputs = _corrected(inputs, draft, correction, entered)
-    result = judge(inputs, judges)
-    stamp = Stamp(run.run_id, run.period, actor, at)
+    return Gathered(draft, run, inputs, judges, entered, at)
+
+
+def judge_again(gathered: Gathered, corrections: Sequence[Correction], *, actor: str) -> ShardRows:
+    """Bill and judge the draft as if some corrections were stored; nothing is.
+
+    Raises
+    ------
+    InputError
+        A correction names something that the draft doesn't have, or they change nothing.
+    """
+    draft, inputs, entered = gathered.draft, gathered.inputs, list(gathered.entered)
+    for correction in corrections:
+        inputs = _corrected(inputs, draft, correction, entered)
+    result = judge(inputs, gathered.judges)
+    stamp = Stamp(gathered.run.run_id, gathered.run.period, actor, gathered.at)
     target = pl.DataFrame({"draft_id": [draft["draft_id"]]})
-    rows = rows_of(result, judges.policy, stamp).only(target)
+    rows = rows_of(result, gathered.judges.policy, stamp).only(target)
     if rows.drafts.is_empty():
         raise InputError("with this correction the draft would vanish: reject it instead")
     if rows.drafts["version"][0] == draft["version"]:
         raise InputError("this correction changes nothing on the draft")
-    issuing = issuing_of(opened, inputs.billing.entities, at, actor)
-    return Recomputed(rows, issuing, at)
+    return rows
 
 
 def store_source_change(tx: Tx, draft: Row, correction: Correction, recorded_at: datetime) -> None:
     """Write the change where the next run finds it. Quantity and one-off line are verdicts."""
     if isinstance(correction, PhaseAmendment):
         row = _latest_phase(tx, draft["subscription_id"], correction.phase_id)
-        amended = {**row, **changes_of(correction), "recorded_at": recorded_at, "import_id": None}
-        tx.insert("subscription_phases", amended)
+        stamp = {"recorded_at": recorded_at, "import_id": None}
+        rows = [{**one, **stamp} for one in amended(row, correction)]
+        tx.insert_rows("subscription_phases", rows)
     if isinstance(correction, TaxStatus):
         tx.update("customers", changes_of(correction), where={"customer_id": draft["customer_id"]})
 
@@ -110,11 +146,10 @@ def _entered(tx: Tx, draft: Row) -> list[tuple[str, str]]:
 def _corrected(
     inputs: ShardInputs, draft: Row, correction: Correction, entered: list[tuple[str, str]]
 ) -> ShardInputs:
-    """The inputs as they are once the correction is stored."""
+    """The inputs as they are once the correction is stored; ``entered`` gets it added."""
     match correction:
         case PhaseAmendment():
-            key = {"subscription_id": draft["subscription_id"], "phase_id": correction.phase_id}
-            phases = _changed(inputs.billing.phases, key, changes_of(correction))
+            phases = _amended(inputs.billing.phases, draft["subscription_id"], correction)
             return replace(inputs, billing=replace(inputs.billing, phases=phases))
         case TaxStatus():
             key = {"customer_id": draft["customer_id"]}
@@ -123,10 +158,26 @@ def _corrected(
         case UsageQuantity() | OneOffLine():
             if isinstance(correction, UsageQuantity):
                 _require_metered(draft, correction)
-            text = canonical_json(as_json(correction))
-            return replace(
-                inputs, corrections=corrections_of([*entered, (draft["draft_id"], text)])
-            )
+            entered.append((draft["draft_id"], canonical_json(as_json(correction))))
+            return replace(inputs, corrections=corrections_of(entered))
+
+
+def _amended(
+    phases: pl.DataFrame, subscription_id: str, correction: PhaseAmendment
+) -> pl.DataFrame:
+    """The phases with the newest version of one amended."""
+    is_own = pl.col("subscription_id") == subscription_id
+    is_phase = is_own & (pl.col("phase_id") == correction.phase_id)
+    known = phases.filter(is_phase).sort("recorded_at")
+    if known.is_empty():
+        message = (
+            f"there is nothing to correct with subscription_id {subscription_id}, "
+            f"phase_id {correction.phase_id}"
+        )
+        raise InputError(message)
+    rows = amended(known.row(-1, named=True), correction)
+    new = pl.DataFrame(rows, schema=phases.schema, orient="row")
+    return pl.concat([phases.filter(~is_phase), new])
 
 
 def _require_metered(draft: Row, correction: UsageQuantity) -> None:

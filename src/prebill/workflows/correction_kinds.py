@@ -25,7 +25,10 @@ class UsageQuantity:
 
 @dataclass(frozen=True, slots=True)
 class PhaseAmendment:
-    """New values of a subscription's phase: recorded now, in force as the phase is."""
+    """New values of a subscription's phase: recorded now, in force as the phase is.
+
+    With ``begins_on`` the phase ends there, and one with the new values follows it.
+    """
 
     kind: ClassVar[str] = "phase"
     phase_id: str
@@ -34,6 +37,7 @@ class PhaseAmendment:
     quantity: str | None = None
     discount_percent: str | None = None
     discount_ends_on: str | None = None
+    begins_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +105,40 @@ def as_json(correction: Correction) -> dict[str, Any]:
 def changes_of(correction: PhaseAmendment | TaxStatus) -> dict[str, Any]:
     """The columns that an amendment sets, with typed values."""
     given = {name: value for name, value in asdict(correction).items() if value is not None}
-    given.pop("phase_id", None)
+    for name in ("phase_id", "begins_on"):
+        given.pop(name, None)
     for name in ("quantity", "discount_percent"):
         if name in given:
             given[name] = Decimal(given[name])
     if "discount_ends_on" in given:
         given["discount_ends_on"] = date.fromisoformat(given["discount_ends_on"])
     return given
+
+
+def amended(phase: Mapping[str, Any], correction: PhaseAmendment) -> list[dict[str, Any]]:
+    """Return the phase as amended, and the phase that follows it if the amendment begins one.
+
+    Raises
+    ------
+    InputError
+        The amendment would begin outside the phase.
+    """
+    changes = changes_of(correction)
+    if correction.begins_on is None:
+        return [{**phase, **changes}]
+    begins_on = date.fromisoformat(correction.begins_on)
+    from_on, to_on = (_as_day(phase[f"effective_{one}_on"]) for one in ("from", "to"))
+    if from_on is None or begins_on <= from_on or (to_on is not None and begins_on >= to_on):
+        raise InputError(f"{begins_on} is not within the phase {correction.phase_id!r}")
+    new_id = f"{correction.phase_id}-{begins_on:%Y%m%d}"
+    return [
+        {**phase, "effective_to_on": begins_on},
+        {**phase, **changes, "phase_id": new_id, "effective_from_on": begins_on},
+    ]
+
+
+def _as_day(value: Any) -> date | None:
+    return date.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _check(correction: Correction) -> None:
@@ -117,7 +148,8 @@ def _check(correction: Correction) -> None:
         case PhaseAmendment():
             _decimal(correction.quantity, "quantity", MAX_QUANTITY)
             _decimal(correction.discount_percent, "discount_percent", Decimal(101))
-            _day(correction.discount_ends_on)
+            _day(correction.discount_ends_on, "discount_ends_on")
+            _day(correction.begins_on, "begins_on")
             _something(correction)
         case TaxStatus():
             _something(correction)
@@ -147,9 +179,9 @@ def _decimal(value: str | None, name: str, limit: Decimal) -> None:
         raise InputError(f"{name} must be a number from 0 to below {limit}, not {value!r}")
 
 
-def _day(value: str | None) -> None:
+def _day(value: str | None, name: str) -> None:
     try:
         if value is not None:
             date.fromisoformat(value)
     except ValueError:
-        raise InputError(f"discount_ends_on must be a date YYYY-MM-DD, not {value!r}") from None
+        raise InputError(f"{name} must be a date YYYY-MM-DD, not {value!r}") from None

@@ -12,8 +12,11 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.billing.invoicing import Billed
+from prebill.core.billing.inputs import BillingInputs
+from prebill.core.billing.invoicing import Billed, windows
 from prebill.core.billing.tax import tax_minor
+from prebill.core.billing.usage_days import repeated
+from prebill.core.calendar import Period
 from prebill.core.money import DECIMAL, minor_factor
 from prebill.core.schemas.internal import DRAFT_LINES
 
@@ -60,6 +63,32 @@ def with_quantities(quantities: pl.DataFrame, corrections: Corrections) -> pl.Da
     key = ["subscription_id", "charge_id"]
     joined = quantities.join(corrections.quantities, on=key, how="left", maintain_order="left")
     return joined.with_columns(quantity=pl.coalesce("corrected", "quantity")).drop("corrected")
+
+
+def without_repeats(
+    events: pl.DataFrame, billing: BillingInputs, period: Period, corrections: Corrections
+) -> pl.DataFrame:
+    """Where a person corrected a quantity, events that repeat another one count once.
+
+    The corrected quantity is then compared with what is left: one that says just that is right,
+    any other is still a difference that somebody else has to look at.
+
+    Parameters
+    ----------
+    events : pl.DataFrame
+        Each id once.
+    billing, period
+        Say whose events a corrected charge meters.
+    corrections : Corrections
+        What people said.
+    """
+    if corrections.quantities.is_empty():
+        return events
+    key = ["subscription_id", "charge_id"]
+    told = windows(billing, period).join(corrections.quantities, on=key, how="semi")
+    own = events.join(told, on=["customer_id", "meter"], how="semi")
+    again = repeated(own).select("source", "id")
+    return events.join(again, on=["source", "id"], how="anti", maintain_order="left")
 
 
 def with_one_off_lines(billed: Billed, corrections: Corrections) -> Billed:

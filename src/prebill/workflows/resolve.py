@@ -25,6 +25,7 @@ from prebill.store.engine import Row, Tx
 from prebill.store.engine_drafts import lock_drafts
 from prebill.workflows import approving
 from prebill.workflows.apply import apply_rows
+from prebill.workflows.assisting import keep_answer
 from prebill.workflows.bill import issuing_of
 from prebill.workflows.correct import Recomputed, recompute, store_source_change
 from prebill.workflows.correction_kinds import Correction, as_json, parse_correction
@@ -99,7 +100,7 @@ def release(
         if left:
             return Resolved(case_id, case["draft_id"], case["draft_version"], SIGNED, left=left)
         verdict = _Verdict("release", actor, reason or "confirmed", note)
-        _record(tx, case, verdict, expected_version)
+        _record(opened, tx, case, verdict, expected_version)
         if case["kind"] != "draft":
             return _answered(opened, tx, case, verdict)
         draft = _waiting_draft(tx, case)
@@ -133,7 +134,7 @@ def reject(
     with opened.store.transaction() as tx:
         case = _taken(tx, case_id)
         verdict = _Verdict("reject", actor, reason, note)
-        _record(tx, case, verdict, expected_version)
+        _record(opened, tx, case, verdict, expected_version)
         if case["kind"] != "draft":
             return _answered(opened, tx, case, verdict)
         draft = _waiting_draft(tx, case)
@@ -170,7 +171,7 @@ def correct(
     again = recompute(opened, draft, made, now_at=datetime.now(UTC), actor=actor)
     verdict = _Verdict("correct", actor, reason or made.kind, note, made)
     with opened.store.transaction() as tx:
-        _record(tx, case, verdict, expected_version)
+        _record(opened, tx, case, verdict, expected_version)
         _waiting_draft(tx, case)
         store_source_change(tx, draft, made, again.recorded_at)
         apply_rows(tx, again.rows, draft["run_id"], again.issuing)
@@ -293,7 +294,9 @@ def _moved(tx: Tx, draft: Row, state: str, actor: str) -> None:
     audit.record(tx, actor, f"draft.{state}", draft["draft_id"], detail)
 
 
-def _record(tx: Tx, case: Row, verdict: _Verdict, expected_version: int) -> None:
+def _record(
+    opened: Installation, tx: Tx, case: Row, verdict: _Verdict, expected_version: int
+) -> None:
     """Close the case, keep the verdict and its label, and write it down."""
     status = _STATUS[verdict.verdict]
     require_mine(tx, case["case_id"], verdict.actor, datetime.now(UTC))
@@ -310,6 +313,7 @@ def _record(tx: Tx, case: Row, verdict: _Verdict, expected_version: int) -> None
         correction=correction,
         actor=verdict.actor,
     )
+    keep_answer(tx, opened, case, verdict.verdict)
     is_error = verdict.verdict != "release"
     save_label(tx, case, is_error=is_error, reason_code=verdict.reason, actor=verdict.actor)
     change = ("open", status)

@@ -27,7 +27,12 @@ from prebill.core.scoring.norms import Norms
 from prebill.core.scoring.scene import scene_of
 from prebill.core.scoring.scorer import Scored, score_scene
 from prebill.core.scoring.shadow import Answers
-from prebill.workflows.corrections import Corrections, with_one_off_lines, with_quantities
+from prebill.workflows.corrections import (
+    Corrections,
+    with_one_off_lines,
+    with_quantities,
+    without_repeats,
+)
 from prebill.workflows.decisions import (
     asked_again,
     cannot_judge,
@@ -112,7 +117,7 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
         Frames sorted by draft; every draft has exactly one decision.
     """
     deduped = dedupe(inputs.events)
-    once = deduped.events
+    once = without_repeats(deduped.events, inputs.billing, inputs.period, inputs.corrections)
     signed = agreed(inputs.billing, inputs.contract_terms, inputs.corrections.quantities)
     metered = _meter(inputs, signed, once)
     days = pl.concat([inputs.earlier_days, usage_days(once)])
@@ -160,7 +165,7 @@ def judge(inputs: ShardInputs, judges: Judges, lap: Lap = lambda _: None) -> Sha
             "events": inputs.events.height,
             "metered_events": metered.metered_events,
             "unmatched_events": metered.unmatched.height,
-            "duplicate_events": deduped.duplicates,
+            "duplicate_events": deduped.duplicates + deduped.events.height - once.height,
             "conflicting_events": deduped.conflicts.height,
             "waiting_for_usage": waiting.height,
             "shadow_scores": 0 if shadow is None else shadow.challenger.height,

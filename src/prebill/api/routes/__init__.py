@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from prebill.api.routes import (
     alerts,
+    assistance,
     audit_entries,
     authority,
     billing_runs,
@@ -30,6 +31,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     billing_runs.router,
     case_groups.router,
     case_handling.router,
+    assistance.router,  # before cases: their ids may contain slashes
     cases.router,
     policies.router,
     snoozes.router,

@@ -5,7 +5,7 @@ from typing import Any, Final
 from prebill.console import words
 from prebill.console.pages.queue import viewer_of
 from prebill.console.sessions import Visitor
-from prebill.console.views import AlertRow, AlertsPage
+from prebill.console.triage_views import AlertRow, AlertsPage
 from prebill.store.alerts import open_alerts, past_alerts
 from prebill.store.console import names_of
 from prebill.store.engine import Tx

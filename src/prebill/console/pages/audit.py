@@ -8,7 +8,7 @@ from prebill.console import words
 from prebill.console.links import case_href, invoice_href
 from prebill.console.pages.queue import viewer_of
 from prebill.console.sessions import Visitor
-from prebill.console.views import AuditPage, AuditRow
+from prebill.console.triage_views import AuditPage, AuditRow
 from prebill.store.audit_log import AuditFilter, sealed_up_to, search_entries
 from prebill.store.checks import last_result
 from prebill.store.console import names_of

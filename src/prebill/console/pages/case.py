@@ -8,6 +8,7 @@ from typing import Any, Final
 from prebill.api.reasons import ERROR_REASONS, RELEASE_REASONS
 from prebill.bootstrap import Installation
 from prebill.console import words
+from prebill.console.assistance import help_of
 from prebill.console.charts import compare_bars
 from prebill.console.expectation import (
     EXACT,
@@ -118,6 +119,7 @@ def case_page(
         difference_total=words.signed_bare_money(comparison.difference_minor, currency),
         difference_direction=words.direction(comparison.difference_minor),
         reasons=_reasons(findings, currency),
+        help=help_of(tx, case, visitor, opened.settings.withheld_share),
         history=chart_of(past, case),
         past=past_rows(past, case),
         customer=case["customer_name"] or case["customer_id"] or case["draft_id"],

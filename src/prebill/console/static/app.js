@@ -83,3 +83,18 @@ window.addEventListener("pageshow", () => {
     form.removeAttribute("aria-busy");
   }
 });
+
+// Trying corrections takes seconds: it is asked for once the page is there.
+const change = document.querySelector("#smallest-change[data-load]");
+
+async function tryCorrections() {
+  change.setAttribute("aria-busy", "true");
+  change.querySelector(".trying").hidden = false;
+  const answer = await fetch(change.dataset.load);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const found = page.getElementById(change.id);
+  if (found) change.replaceWith(found);
+  else change.querySelector(".trying").hidden = true;
+}
+
+if (change) tryCorrections();

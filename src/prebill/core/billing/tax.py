@@ -191,6 +191,23 @@ def is_valid_vat_id(country: str, tax_id: str) -> bool:
     return _ALIASES.get(prefix, prefix) == country and bool(vat.is_valid(tax_id))
 
 
+def country_of_tax_id(tax_id: str | None) -> str | None:
+    """Read the country that a tax id names; None: it names none, or is not valid there.
+
+    Examples
+    --------
+    >>> country_of_tax_id("DE136695976"), country_of_tax_id("CHE-107.787.577 MWST")
+    ('DE', 'CH')
+    >>> country_of_tax_id("12-3456789") is None
+    True
+    """
+    text = (tax_id or "").strip().upper()
+    country = _ALIASES.get(text[:2], text[:2])
+    if country in eu_countries():
+        return country if is_valid_vat_id(country, text) else None
+    return country if text.startswith(("GB", "CHE")) else None
+
+
 def _country(column: str) -> pl.Expr:
     text = pl.col(column).str.strip_chars().str.to_uppercase()
     return pl.when(text != "").then(text.replace(_ALIASES))

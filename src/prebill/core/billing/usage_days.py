@@ -49,7 +49,7 @@ def usage_days(events: pl.DataFrame) -> pl.DataFrame:
         quantity=pl.col("quantity").sum(),
         largest_quantity=pl.col("quantity").max(),
     )
-    repeats = group(_repeated(events)).agg(
+    repeats = group(repeated(events)).agg(
         repeated_events=pl.len().cast(pl.Int64), repeated_quantity=pl.col("quantity").sum()
     )
     whole = sums.join(repeats, on="group", how="left", maintain_order="left").with_columns(
@@ -65,7 +65,7 @@ def usage_days(events: pl.DataFrame) -> pl.DataFrame:
     return without_floats(USAGE_DAYS.conform(whole), "usage_days")
 
 
-def _repeated(events: pl.DataFrame) -> pl.DataFrame:
+def repeated(events: pl.DataFrame) -> pl.DataFrame:
     """Return the events that repeat another one's customer, meter, instant and quantity."""
     # As in dedupe: a hash finds the candidates, the columns themselves decide.
     mixed = pl.col("customer_id").hash(1)
