@@ -117,6 +117,16 @@ def serving() -> None:
     print(_module("tests.benchmarks.serving"))
 
 
+def assistance() -> None:
+    """Help on a case among 100,000 resolved ones; how long until a passing change is found."""
+    print(_module("tests.benchmarks.assistance"))
+
+
+def recommendations() -> None:
+    """How good recommended actions are, with reviewers of stated accuracy."""
+    print(_module("tests.benchmarks.recommendations"))
+
+
 def serving_batch() -> None:
     """Drafts per second with profiles prepared, and the memory of a worker."""
     print(_module("tests.benchmarks.serving_batch"))
@@ -149,7 +159,7 @@ BENCHMARKS = {
     work.__name__: work
     for work in (
         *(core, scoring, training, detection, company, drift, forecasts),
-        *(runs, intake, serving, serving_batch, simulate, kills, demo),
+        *(runs, intake, serving, assistance, recommendations, serving_batch, simulate, kills, demo),
     )
 }
 

@@ -15,6 +15,7 @@ from prebill.settings import Settings
 from prebill.store import assistance as sql
 from prebill.store.console import find_case
 from prebill.store.engine import Store
+from prebill.store.handling import escalate
 from prebill.workflows import resolve
 from prebill.workflows.assisting import (
     Assistance,
@@ -75,6 +76,24 @@ def test_a_verdict_is_kept_with_what_was_recommended(opened: Installation) -> No
         "queue": "billing",
         "first_queue": "billing",
     }.items() <= row.items()
+
+
+def test_a_case_resolved_after_an_escalation_did_not_keep_its_first_queue(
+    opened: Installation,
+) -> None:
+    case_ids = add_cases(opened, 2)
+    with opened.store.transaction() as tx:
+        escalate(tx, tx.get("cases", case_id=case_ids[0]), "ann")
+    resolve.reject(opened, case_ids[0], "carl", 2, "wrong_price")
+    resolve.reject(opened, case_ids[1], "ann", 1, "wrong_price")
+    rows = world.rows(opened, "SELECT queue, first_queue FROM resolutions ORDER BY case_id")
+    assert [(row["queue"], row["first_queue"]) for row in rows] == [
+        ("escalated", "billing"),
+        ("billing", "billing"),
+    ]
+    with opened.store.read() as tx:
+        stuck = assistance_figures(tx).first_routings.select("first_queue", "cases", "stuck")
+    assert stuck.rows() == [("all", 2, 1), ("billing", 2, 1)]
 
 
 def test_a_refused_verdict_keeps_nothing(opened: Installation) -> None:

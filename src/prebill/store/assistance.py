@@ -1,7 +1,7 @@
 """Resolved cases as help for open ones: kept with each verdict, read by reason and customer."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -56,10 +56,11 @@ def case_facts(tx: Tx, case_id: str) -> pl.DataFrame:
     return facts_of(_with_customer(frame)).with_columns(first_queue="queue")
 
 
-def remember(tx: Tx, case_ids: Sequence[str]) -> int:
+def remember(tx: Tx, case_ids: Sequence[str], first_queues: Mapping[str, str] | None = None) -> int:
     """Keep resolved cases as help for others, in the transaction of their verdicts.
 
     Those of the random sample are left out: they were released, and answered blind.
+    ``first_queues``: case → where it was opened, if it was resolved elsewhere.
     """
     found = tx.frame(
         _CASES.format(more=_VERDICT) + "JOIN verdicts v ON v.case_id = c.case_id "
@@ -70,7 +71,10 @@ def remember(tx: Tx, case_ids: Sequence[str]) -> int:
     rows = facts_of(_with_customer(found)).rename(
         {"entered_at": "resolved_at", "entered_by": "resolved_by"}
     )
-    rows = rows.with_columns(first_queue="queue").select(RESOLUTIONS.names)
+    moved = pl.col("case_id").replace_strict(
+        dict(first_queues or {}), default=None, return_dtype=pl.String()
+    )
+    rows = rows.with_columns(first_queue=pl.coalesce(moved, "queue")).select(RESOLUTIONS.names)
     return tx.insert_frame("resolutions", rows, on_conflict="replace")
 
 
@@ -83,15 +87,18 @@ def _with_customer(cases: pl.DataFrame) -> pl.DataFrame:
 
 def candidates(tx: Tx, codes: Sequence[str], customer_id: str | None) -> pl.DataFrame:
     """Resolved cases that share a code, the latest ones, and those of the customer."""
-    parts = [_latest(tx, "code", code, BY_CODE) for code in codes[:MOST_CODES]]
+    asked = [("code", code, BY_CODE) for code in codes[:MOST_CODES]]
     if customer_id is not None:
-        parts.append(_latest(tx, "customer_id", customer_id, BY_CUSTOMER))
-    return pl.concat([RESOLUTIONS.empty(), *parts])
-
-
-def _latest(tx: Tx, column: str, value: str, limit: int) -> pl.DataFrame:
-    where = f"WHERE {column} = :value ORDER BY resolved_at DESC LIMIT :limit"
-    return tx.table_frame("resolutions", where, {"value": value, "limit": limit})
+        asked.append(("customer_id", customer_id, BY_CUSTOMER))
+    if not asked:
+        return RESOLUTIONS.empty()
+    parts = [
+        f"SELECT * FROM (SELECT {_COLUMNS} FROM resolutions WHERE {column} = :value{place} "
+        f"ORDER BY resolved_at DESC LIMIT {limit}) AS part{place}"
+        for place, (column, _, limit) in enumerate(asked)
+    ]
+    values = {f"value{place}": value for place, (_, value, _) in enumerate(asked)}
+    return tx.frame(" UNION ALL ".join(parts), RESOLUTIONS.schema, values)
 
 
 def latest_resolutions(tx: Tx, limit: int = 2 * MOST_CASES) -> pl.DataFrame:

@@ -166,6 +166,14 @@ def end_handling(tx: Tx, case_ids: list[str]) -> None:
         )
 
 
+def first_queue(tx: Tx, case: Row) -> str:
+    """Return the queue in which an open case was opened: another one only while it is escalated."""
+    found = tx.scalar(
+        "SELECT from_queue FROM case_escalations WHERE case_id = :id", {"id": case["case_id"]}
+    )
+    return str(found or case["queue"])
+
+
 def _requeued(tx: Tx, case: Row, queue: str) -> None:
     values = {"queue": queue, "lock_version": case["lock_version"] + 1}
     where = {"case_id": case["case_id"], "lock_version": case["lock_version"], "status": "open"}

@@ -78,8 +78,11 @@ def assistance_of(tx: Tx, case: Row, withheld_share: float) -> Assistance | None
     )
 
 
-def keep_answer(tx: Tx, opened: Installation, case: Row, verdict: str) -> None:
-    """Keep what was recommended on a case and what it taught, in its verdict's transaction."""
+def keep_answer(tx: Tx, opened: Installation, case: Row, verdict: str, *, first_queue: str) -> None:
+    """Keep what was recommended on a case and what it taught, in its verdict's transaction.
+
+    ``first_queue`` is where it was opened: closing it forgets whether it was escalated.
+    """
     if case["kind"] == SAMPLE:
         return
     facts = sql.case_facts(tx, case["case_id"])
@@ -93,7 +96,7 @@ def keep_answer(tx: Tx, opened: Installation, case: Row, verdict: str) -> None:
             verdict=verdict,
             was_shown=not is_withheld(case["case_id"], opened.settings.withheld_share),
         )
-    sql.remember(tx, [case["case_id"]])
+    sql.remember(tx, [case["case_id"]], {case["case_id"]: first_queue})
 
 
 def learn_again(opened: Installation, now_at: datetime) -> bool:

@@ -23,6 +23,7 @@ from prebill.store.claims import require_mine
 from prebill.store.drafts import lines_of, live_draft, one_changed, set_state
 from prebill.store.engine import Row, Tx
 from prebill.store.engine_drafts import lock_drafts
+from prebill.store.handling import first_queue
 from prebill.workflows import approving
 from prebill.workflows.apply import apply_rows
 from prebill.workflows.assisting import keep_answer
@@ -300,6 +301,7 @@ def _record(
     """Close the case, keep the verdict and its label, and write it down."""
     status = _STATUS[verdict.verdict]
     require_mine(tx, case["case_id"], verdict.actor, datetime.now(UTC))
+    opened_in = first_queue(tx, case)
     close_case(
         tx, case["case_id"], status=status, expected_version=expected_version, actor=verdict.actor
     )
@@ -313,7 +315,7 @@ def _record(
         correction=correction,
         actor=verdict.actor,
     )
-    keep_answer(tx, opened, case, verdict.verdict)
+    keep_answer(tx, opened, case, verdict.verdict, first_queue=opened_in)
     is_error = verdict.verdict != "release"
     save_label(tx, case, is_error=is_error, reason_code=verdict.reason, actor=verdict.actor)
     change = ("open", status)

@@ -7,7 +7,16 @@ from typing import Final
 
 import polars as pl
 
-from prebill.core.schemas.frame import Frame, boolean, floating, instant, minor, optional, text
+from prebill.core.schemas.frame import (
+    Frame,
+    boolean,
+    collected,
+    floating,
+    instant,
+    minor,
+    optional,
+    text,
+)
 
 #: What stands for a case that was opened without a reason.
 NO_CODE: Final = "none"
@@ -77,7 +86,8 @@ def facts_of(cases: pl.DataFrame) -> pl.DataFrame:
         .then(pl.col("reasons").fill_null("[]"))
         .otherwise("findings_json")
     )
-    found = _exploded(cases.select("case_id", found=source.str.json_decode(_FOUND)), "found")
+    lazy = cases.lazy()
+    found = _exploded(lazy.select("case_id", found=source.str.json_decode(_FOUND)), "found")
     by_size = found.with_columns(
         code=pl.col("code").fill_null(NO_CODE), size=pl.col("amount_minor").abs().fill_null(0)
     ).sort("size", descending=True, maintain_order=True)
@@ -89,17 +99,17 @@ def facts_of(cases: pl.DataFrame) -> pl.DataFrame:
         codes=pl.col("code").unique(maintain_order=True).str.join(","),
     )
     pairs = by_size.select("case_id", "code").unique()
-    rest = cases.drop("findings_json", "reasons", "lines_json")
-    return (
+    rest = lazy.drop("findings_json", "reasons", "lines_json")
+    return collected(
         rest.join(pairs, on="case_id")
         .join(whole, on="case_id")
-        .join(_charges(cases, by_size), on="case_id", how="left")
+        .join(_charges(lazy, by_size), on="case_id", how="left")
         .with_columns(pl.col("charges").fill_null(""))
         .sort("case_id", "code")
     )
 
 
-def _charges(cases: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+def _charges(cases: pl.LazyFrame, found: pl.LazyFrame) -> pl.LazyFrame:
     """Charges of the lines that the findings name."""
     decoded = pl.col("lines_json").fill_null("[]").str.json_decode(_LINES)
     lines = _exploded(cases.select("case_id", lines=decoded), "lines")
@@ -112,7 +122,7 @@ def _charges(cases: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _exploded(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+def _exploded(frame: pl.LazyFrame, name: str) -> pl.LazyFrame:
     """One row a list element, its fields as columns; a case with an empty list has nulls."""
     return frame.explode(name, empty_as_null=True, keep_nulls=True).unnest(name)
 

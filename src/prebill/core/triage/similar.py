@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from prebill.core.schemas.frame import collected
 from prebill.core.triage.resolutions import once_a_case
 
 #: Part of the distance → weight.
@@ -87,23 +88,27 @@ def _parts(case: Mapping[str, Any], others: pl.DataFrame) -> pl.DataFrame:
 
 def _codes_apart(codes: str, others: pl.DataFrame) -> pl.Series:
     """One less the weighted overlap of the reason codes; rare codes weigh more."""
-    own = codes.split(",")
-    listed = others.select("case_id", code=pl.col("codes").str.split(",")).explode("code")
-    counts = listed.group_by("code").agg(count=pl.len())
-    weight = (1.0 + others.height / pl.col("count")).log()
-    weighed = listed.join(counts.select("code", weight=weight), on="code")
-    is_own = pl.col("code").is_in(own)
-    known = weighed.select("code", "weight").unique()
-    # A code that no candidate has is as rare as can be.
-    new = len(set(own) - set(known["code"].to_list()))
-    mine = float(known.filter(is_own)["weight"].sum())
-    mine += new * log(1.0 + others.height)
+    own = list(dict.fromkeys(codes.split(",")))
+    listed = others.lazy().select("case_id", code=pl.col("codes").str.split(",")).explode("code")
+    weighed = listed.with_columns(weight=_rare(pl.len().over("code"), others.height))
     sums = weighed.group_by("case_id").agg(
-        shared=pl.col("weight").filter(is_own).sum(), all=pl.col("weight").sum()
+        shared=pl.col("weight").filter(pl.col("code").is_in(own)).sum(), all=pl.col("weight").sum()
     )
-    joined = others.select("case_id").join(sums, on="case_id", how="left", maintain_order="left")
+    has = pl.col("codes").str.split(",")
+    counts = others.select(has.list.contains(code).sum().alias(code) for code in own).row(0)
+    # A code that no candidate has is as rare as one that a single one has.
+    mine = sum(log(1.0 + others.height / max(count, 1)) for count in counts)
     union = pl.col("all") + mine - pl.col("shared")
-    return joined.select(1.0 - pl.col("shared") / union).to_series()
+    return collected(
+        others.lazy()
+        .select("case_id")
+        .join(sums, on="case_id", how="left", maintain_order="left")
+        .select(1.0 - pl.col("shared") / union)
+    ).to_series()
+
+
+def _rare(count: pl.Expr, of: int) -> pl.Expr:
+    return (1.0 + of / count).log()
 
 
 def _sets_apart(texts: pl.Expr, own: str) -> pl.Expr:
