@@ -1,4 +1,4 @@
-"""The section ``approvals``: who may let go what, alone or together. Text and validation.
+"""The section ``approvals``: who may let go what, alone or together.
 
 Whoever lets a draft go asks :meth:`Approvals.needed`; a policy without the section has no limits.
 """
