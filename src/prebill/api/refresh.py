@@ -42,10 +42,10 @@ def _refresh(opened: Installation) -> None:
     from prebill.workflows.alerting import keep_watch
     from prebill.workflows.assisting import learn_again
     from prebill.workflows.configuration_life import upkeep
+    from prebill.workflows.deadlines import after_deadline, raise_due
     from prebill.workflows.grouping import carry_on_all
     from prebill.workflows.hook_rows import move_due
     from prebill.workflows.profiles import is_stale, prepare_profiles
-    from prebill.workflows.urgency import raise_due
 
     now_at = datetime.now(UTC)
     duties: dict[str, Callable[[], object]] = {
@@ -53,7 +53,7 @@ def _refresh(opened: Installation) -> None:
         "rows of the hook": lambda: move_due(opened, now_at),
         "policies whose time has come": lambda: upkeep(opened),
         "decisions on groups": lambda: carry_on_all(opened),
-        "deadlines": lambda: raise_due(opened, now_at),
+        "deadlines": lambda: (raise_due(opened, now_at), after_deadline(opened, now_at)),
         "alerts": lambda: keep_watch(opened),
         "what verdicts teach": lambda: learn_again(opened, now_at),
     }

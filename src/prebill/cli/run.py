@@ -188,9 +188,9 @@ def worker(
     from prebill.settings import Settings
     from prebill.telemetry import configure
     from prebill.workflows import alerting, configuration_life, deliver, promotion, runtime, staging
+    from prebill.workflows.deadlines import after_deadline, raise_due
     from prebill.workflows.grouping import carry_on_all
     from prebill.workflows.upkeep import sweep_orphans
-    from prebill.workflows.urgency import raise_due
 
     configure()
     opened = Installation.open(Settings.load())
@@ -203,6 +203,7 @@ def worker(
     working.also(lambda: promotion.follow(office), 60.0)
     working.also(lambda: carry_on_all(opened), 30.0)
     working.also(lambda: raise_due(opened, datetime.now(UTC)), 60.0)
+    working.also(lambda: after_deadline(opened, datetime.now(UTC)), 60.0)
     working.also(lambda: sweep_orphans(opened, datetime.now(UTC)), 3600.0)
     working.also(lambda: configuration_life.upkeep(opened), 10.0)
     working.also(lambda: alerting.keep_watch(opened), 5.0)

@@ -40,6 +40,9 @@ _STATUS: Final[dict[Verdict, str]] = {
     "reject": "rejected",
 }
 _WAITING: Final = ("in_review", "held")
+#: Who releases what nobody looked at in time, where the policy says so, and why.
+POLICY: Final = "policy"
+DEADLINE_PASSED: Final = "deadline_passed"
 #: State of a case on which somebody agreed and others must.
 SIGNED: Final = "signed"
 #: Kind of case → where the mistake is mended: not here.
@@ -207,7 +210,8 @@ def _resolved(opened: Installation, case_id: str, again: Recomputed) -> Resolved
 
 def _left(tx: Tx, opened: Installation, case: Row, actor: str, alone_because: str) -> int:
     """Sign; return how many others must sign before the draft goes out."""
-    if approving.standing(tx, opened, case) is None:
+    needed = approving.standing(tx, opened, case)
+    if needed is None or (actor == POLICY and needed.people <= 1):
         return 0
     if alone_because:
         approving.break_glass(tx, case, actor, alone_because)
@@ -315,9 +319,10 @@ def _record(
         correction=correction,
         actor=verdict.actor,
     )
-    keep_answer(tx, opened, case, verdict.verdict, first_queue=opened_in)
-    is_error = verdict.verdict != "release"
-    save_label(tx, case, is_error=is_error, reason_code=verdict.reason, actor=verdict.actor)
+    if verdict.actor != POLICY:  # nobody looked: that teaches nothing
+        keep_answer(tx, opened, case, verdict.verdict, first_queue=opened_in)
+        is_error = verdict.verdict != "release"
+        save_label(tx, case, is_error=is_error, reason_code=verdict.reason, actor=verdict.actor)
     change = ("open", status)
     one_changed(tx, "case", case["case_id"], change=change, entered_by=verdict.actor)
     detail: dict[str, object] = {
