@@ -146,6 +146,11 @@ def test_a_tax_status_is_set_on_the_customer(opened: Installation) -> None:
         ({"kind": "phase", "phase_id": "1"}, "must change something"),
         ({"kind": "phase", "phase_id": "1", "quantity": "-1"}, "quantity"),
         ({"kind": "phase", "phase_id": "9", "quantity": "1"}, "nothing to correct"),
+        (
+            {"kind": "phase", "phase_id": "1", "quantity": "1", "begins_on": "2020-01-01"},
+            "not within the phase",
+        ),
+        ({"kind": "phase", "phase_id": "1", "quantity": "1", "begins_on": "soon"}, "begins_on"),
         ({"kind": "phase", "quantity": "1"}, "needs"),
         ({"kind": "phase", "phase_id": "1", "price": "1"}, "has no price"),
         ({"kind": "usage_quantity", "charge_id": "nope", "quantity": "1"}, "no line"),

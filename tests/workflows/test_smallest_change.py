@@ -104,6 +104,11 @@ def test_a_quantity_that_no_event_supports_still_waits(billed: Installation) -> 
     correction = {"kind": "usage_quantity", "charge_id": "api", "quantity": "1"}
     done = resolve.correct(billed, case["case_id"], "ann", 1, correction=correction)
     assert done.state == "held"
+    (decision,) = world.rows(
+        billed,
+        f"SELECT findings_json FROM decisions WHERE draft_version = '{done.draft_version}'",
+    )
+    assert "quantity_differs_from_contract" in str(decision["findings_json"])
 
 
 @pytest.mark.parametrize(
