@@ -16,7 +16,7 @@ demo: $(STAMP)
 	@$(BIN)/prebill demo --dir demo $(if $(SEED),--seed $(SEED)) $(if $(CUSTOMERS),--customers $(CUSTOMERS))
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # What the tests need beyond Python: PostgreSQL and Chromium, from Debian's packages.
 test-deps: $(STAMP)
