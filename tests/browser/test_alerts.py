@@ -29,13 +29,13 @@ def alerted(console: Console, settings: Settings, lake: Lake) -> Console:
 def test_a_reviewer_sees_the_count_and_looks_after_one(alerted: Console, page: Page) -> None:
     alerted.sign_in(page)
     entry = page.get_by_role("navigation", name="Main").get_by_role("link", name="Alerts")
-    expect(entry).to_contain_text("7 open")
+    expect(entry).to_contain_text("10 open")
     entry.click()
     first = page.get_by_role("listitem").first
     expect(first).to_contain_text("critical")
     first.get_by_role("button", name="Acknowledge").click()
     expect(page.get_by_role("listitem").first).to_contain_text("Reviewer Person looks after it")
-    expect(page.get_by_role("button", name="Acknowledge")).to_have_count(6)
+    expect(page.get_by_role("button", name="Acknowledge")).to_have_count(9)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -103,8 +103,8 @@ def alone(tx: Tx) -> None:
 
 
 def incident(tx: Tx) -> None:
-    run(tx, status="finished")
-    row = {"run_id": "run-1", "status": "open", "drafts": 100, "stopped": 40, "limit_share": 0.1}
+    run(tx, run_id="run-7", status="finished")
+    row = {"run_id": "run-7", "status": "open", "drafts": 100, "stopped": 40, "limit_share": 0.1}
     row |= {"stopped_with": 40, "others_with": 0, "text": "x", "opened_at": NOW - HOUR}
     tx.insert("incidents", row)
 
@@ -217,7 +217,7 @@ CAUSES = (
         sql("UPDATE broken_glass SET reviewed_at = 'x', reviewed_by = 'somebody else'"),
     ),
     Cause(
-        "run_stopped:run-1",
+        "run_stopped:run-7",
         in_tx(incident),
         sql("UPDATE incidents SET status = 'closed'"),
     ),
