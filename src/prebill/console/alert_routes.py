@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 from prebill.api.auth import require
 from prebill.api.context import Served
 from prebill.api.problems import problem_of
+from prebill.console import words
 from prebill.console.pages.alerts import alerts_page
 from prebill.console.render import render
 from prebill.console.sessions import SignedIn, check_form
@@ -41,7 +42,7 @@ def acknowledge_alert(
     try:
         acknowledge(served.installation, alert_id, actor.user_id, datetime.now(UTC))
     except ConflictError as error:
-        problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        problem = words.sentence(error)
         with served.store.read() as tx:
             page = alerts_page(tx, visitor, problem)
         return render(page, problem_of(error).status)

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from prebill.api.auth import require
 from prebill.api.context import Served, Services
 from prebill.api.problems import problem_of
+from prebill.console import words
 from prebill.console.pages.authority import authority_page
 from prebill.console.render import render
 from prebill.console.sessions import SignedIn, Visitor, check_form
@@ -102,7 +103,7 @@ def _carried_out(
     try:
         work()
     except (ConflictError, InputError, NotFoundError) as error:
-        problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        problem = words.sentence(error)
         with served.store.read() as tx:
             page = authority_page(
                 tx, served.installation, visitor, datetime.now(UTC), problem=problem

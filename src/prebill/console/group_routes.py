@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 from prebill.api.auth import require
 from prebill.api.context import Served
 from prebill.api.problems import problem_of
+from prebill.console import words
 from prebill.console.links import case_href, group_href
 from prebill.console.pages.groups import group_page, groups_page
 from prebill.console.render import render
@@ -57,7 +58,7 @@ def decide_group(
     try:
         decision_id = grouping.decide_group(opened, actor, cause, verdict, reason, note)
     except (ConflictError, InputError) as error:
-        problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        problem = words.sentence(error)
         with served.store.read() as tx:
             page = group_page(tx, visitor, cause, problem=problem)
         return render(page, problem_of(error).status)

@@ -9,6 +9,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 from prebill.api.auth import require
 from prebill.api.context import Served, Services
 from prebill.api.problems import problem_of
+from prebill.console import words
 from prebill.console.pages.policies import (
     policies_page,
     policy_form_page,
@@ -96,7 +97,7 @@ def check_policy(
     try:
         wording = life.checked(POLICY, Draft(content))
     except PrebillError as error:
-        return PlainTextResponse(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        return PlainTextResponse(words.sentence(error))
     return PlainTextResponse(f"The text is right: {wording.name} {wording.digest[:12]}.")
 
 
@@ -174,7 +175,7 @@ def _see(version: Version, told: str) -> RedirectResponse:
 
 
 def _refused(served: Services, visitor: Visitor, number: int, error: PrebillError) -> Response:
-    problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
+    problem = words.sentence(error)
     with served.store.read() as tx:
         page = policy_page(tx, served.installation, visitor, number, problem=problem)
     return render(page, problem_of(error).status)

@@ -16,6 +16,7 @@ from prebill.api.decide import Decision, Kind, decide
 from prebill.api.handle import Act, Handling, handle
 from prebill.api.problems import TooManyAttemptsError, problem_of
 from prebill.api.routes.case_handling import file_response
+from prebill.console import words
 from prebill.console.correction_form import correction_of
 from prebill.console.links import case_href, invoice_href
 from prebill.console.pages.account import password_page, sign_in_page
@@ -81,7 +82,7 @@ def sign_in(
         actor = _verified(request, served, email, password)
     except (UnauthenticatedError, TooManyAttemptsError) as error:
         status = 401 if isinstance(error, UnauthenticatedError) else 429
-        sentence = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        sentence = words.sentence(error)
         return _again(served, target, email, sentence, status)
     response = see_other("/password" if actor.must_change_password else target)
     open_session(response, request, served, actor)
@@ -157,7 +158,7 @@ def set_password(
         sentence = str(error)
         if isinstance(error, UnauthenticatedError):
             sentence = "the present password is wrong"
-        return render(password_page(visitor, f"{sentence[:1].upper()}{sentence[1:]}."), 422)
+        return render(password_page(visitor, words.sentence(sentence)), 422)
     with served.store.read() as tx:
         actor = get_actor(tx, actor.user_id)
     response = see_other("/queue?notice=Password+changed.")
@@ -312,7 +313,7 @@ def _refused(
     served: Services, visitor: Visitor, case_id: str, error: PrebillError, reason: str = ""
 ) -> Response:
     """Show the case as it is now, and why nothing happened."""
-    problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
+    problem = words.sentence(error)
     told = Told(problem=problem, reason=reason)
     with served.store.read() as tx:
         page = case_page(tx, served.installation, visitor, case_id, told)

@@ -161,6 +161,18 @@ def decimal(text: str | None) -> str:
     return format(Decimal(decimal_text(Decimal(str(text)))), ",f")
 
 
+def sentence(text: object) -> str:
+    """Write an error, or a clause, as a sentence.
+
+    Examples
+    --------
+    >>> sentence("reload the case")
+    'Reload the case.'
+    """
+    said = str(text)
+    return f"{said[:1].upper()}{said[1:]}."
+
+
 def phrase(code: str) -> str:
     """Write a code as words: ``price_differs_from_contract`` → price differs from contract."""
     return code.replace("_", " ")

@@ -200,7 +200,7 @@ def policy_form_page(
 ) -> PolicyFormPage:
     """Ask for a text: a new one, or that of one's own draft."""
     path = policy_href(version.number) if version else "/policies"
-    problem = f"{str(error)[:1].upper()}{str(error)[1:]}." if error else ""
+    problem = words.sentence(error) if error else ""
     return PolicyFormPage(
         title=f"Edit policy {version.number}" if version else "New policy",
         viewer=viewer_of(visitor),
