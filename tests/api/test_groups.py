@@ -169,6 +169,27 @@ def test_crash_in_the_middle_loses_nothing_and_does_nothing_twice(
     assert 0 == grouping.carry_on_all(opened)
 
 
+def test_what_nobody_looked_at_is_no_sample(served: Served, group: list[str]) -> None:
+    """Later members of a cause are sampled anew: earlier ones went along, or by deadline."""
+    decide_sample(served, "release")
+    _, body = decide_all(served, "release")
+    finished(served, body)
+    looked_at = set(seen(served)["sample"])
+    with served.store.transaction() as tx:
+        later = [add_waiting(tx, number) for number in range(20, 32)]
+        store.save_causes(tx, pl.DataFrame({"case_id": later, "cause": CAUSE}))
+    opened = _opened(served)
+    resolve.release(opened, later[0], store.POLICY, 1, resolve.DEADLINE_PASSED)
+    found = seen(served)
+    assert sorted(later[1:]) == found["waiting"]
+    assert set(found["sample"]) <= looked_at | set(later[1:])
+    assert not found["may_release"]
+    assert len(found["sample_verdicts"]) == len(looked_at & set(found["sample"]))
+    assert set(group) & set(found["sample"]) <= looked_at
+    status, _ = decide_all(served, "release")
+    assert 409 == status
+
+
 def test_reason_is_needed(served: Served, group: list[str]) -> None:
     assert group
     answer = served.post(f"/v1/case-groups/{CAUSE}:release", ME, json={"reason": ""})

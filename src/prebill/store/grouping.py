@@ -9,6 +9,8 @@ from prebill.core.triage.causes import LEAST_GROUP
 from prebill.store.codec import now_text
 from prebill.store.engine import Row, Tx
 
+#: Stands for whoever acts where nobody did in time.
+POLICY: Final = "policy"
 #: Members of a group: not detached.
 _MEMBERS: Final = "FROM case_causes g JOIN cases c ON c.case_id = g.case_id"
 _OPEN: Final = "c.status = 'open' AND g.detached_at IS NULL"
@@ -69,13 +71,19 @@ def members(tx: Tx, cause: str) -> list[Row]:
 
 
 def judged_members(tx: Tx, cause: str) -> list[Row]:
-    """Return the members that are open or that a person decided: ``case_id, status, verdict``."""
+    """Return the members that are open or that a person looked at: ``case_id, status, verdict``.
+
+    What a decision on the group settled, or the policy after a deadline, nobody looked at: it says
+    nothing of the rest.
+    """
     return tx.rows(
         f"SELECT c.case_id, c.status, v.verdict {_MEMBERS} "
-        "LEFT JOIN verdicts v ON v.case_id = c.case_id "
+        "LEFT JOIN verdicts v ON v.case_id = c.case_id AND v.entered_by <> :policy "
         "WHERE g.cause = :cause AND g.detached_at IS NULL "
-        "AND (c.status = 'open' OR v.verdict IS NOT NULL) ORDER BY c.case_id",
-        {"cause": cause},
+        "AND (c.status = 'open' OR v.verdict IS NOT NULL) "
+        "AND NOT EXISTS (SELECT 1 FROM group_members m WHERE m.case_id = c.case_id "
+        "AND m.status = 'done') ORDER BY c.case_id",
+        {"cause": cause, "policy": POLICY},
     )
 
 

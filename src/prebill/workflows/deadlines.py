@@ -15,8 +15,9 @@ from prebill.core.errors import PrebillError
 from prebill.core.triage.priority import URGENCY
 from prebill.store import handling
 from prebill.store.deadlines import overdue_cases, raise_urgency
+from prebill.store.grouping import POLICY
 from prebill.workflows import resolve
-from prebill.workflows.resolve import DEADLINE_PASSED, POLICY
+from prebill.workflows.resolve import DEADLINE_PASSED
 
 CHUNK: Final = 500
 

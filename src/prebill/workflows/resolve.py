@@ -23,6 +23,7 @@ from prebill.store.claims import require_mine
 from prebill.store.drafts import lines_of, live_draft, one_changed, set_state
 from prebill.store.engine import Row, Tx
 from prebill.store.engine_drafts import lock_drafts
+from prebill.store.grouping import POLICY
 from prebill.store.handling import first_queue
 from prebill.workflows import approving
 from prebill.workflows.apply import apply_rows
@@ -40,8 +41,7 @@ _STATUS: Final[dict[Verdict, str]] = {
     "reject": "rejected",
 }
 _WAITING: Final = ("in_review", "held")
-#: Who releases what nobody looked at in time, where the policy says so, and why.
-POLICY: Final = "policy"
+#: Why ``POLICY`` releases what nobody looked at in time, where the policy says so.
 DEADLINE_PASSED: Final = "deadline_passed"
 #: State of a case on which somebody agreed and others must.
 SIGNED: Final = "signed"
