@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from prebill.bootstrap import Installation
-from prebill.core.errors import PrebillError
 
 EVERY_SECONDS: Final = 60.0
 _log = logging.getLogger(__name__)
@@ -60,5 +59,5 @@ def _refresh(opened: Installation) -> None:
     for what, work in duties.items():
         try:
             work()
-        except PrebillError:
+        except Exception:  # one duty must not end the others, nor the thread
             _log.exception("%s could not be looked after; next try in a minute", what)
