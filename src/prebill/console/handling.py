@@ -56,10 +56,13 @@ def handled(
 
 
 def _approval(standing: Standing | None) -> str:
-    if standing is None or (standing.people == 1 and not standing.signed and standing.roles):
-        return "" if standing is None else f"Releasing this takes a {' or '.join(standing.roles)}."
+    """Say what a release takes where one person of any role is not enough."""
+    if standing is None:
+        return ""
     if not standing.roles:
         return "Nobody may release this: its total is above every limit of the policy."
+    if standing.people == 1:
+        return f"Releasing this takes a {' or '.join(standing.roles)}."
     signed = ", ".join(str(one["name"] or one["user_id"]) for one in standing.signed)
     said = f" Signed by {signed}, {standing.left} more." if signed else ""
     return f"Releasing this takes {standing.needs}.{said}"

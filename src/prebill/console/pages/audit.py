@@ -61,7 +61,7 @@ def _check(tx: Tx) -> tuple[str, bool]:
     """What the last verification found, in words, and whether that was good."""
     found = last_result(tx, AUDIT)
     if found is None:
-        return "It was not verified yet: a worker does it daily, `prebill audit verify` now.", False
+        return "It was not verified yet; a worker does it daily.", False
     at = words.instant(found["checked_at"])
     if found["problems"]:
         return f"Altered, as of {at}: {found['detail']}", False
