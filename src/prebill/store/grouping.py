@@ -73,14 +73,14 @@ def members(tx: Tx, cause: str) -> list[Row]:
 def judged_members(tx: Tx, cause: str) -> list[Row]:
     """Return the members that are open or that a person looked at: ``case_id, status, verdict``.
 
-    What a decision on the group settled, or the policy after a deadline, nobody looked at: it says
-    nothing of the rest.
+    What a decision on the group settled, or the policy after a deadline, nobody looked at. What
+    comes after such a decision is sampled anew: what was found before says nothing of it.
     """
     return tx.rows(
         f"SELECT c.case_id, c.status, v.verdict {_MEMBERS} "
         "LEFT JOIN verdicts v ON v.case_id = c.case_id AND v.entered_by <> :policy "
-        "WHERE g.cause = :cause AND g.detached_at IS NULL "
-        "AND (c.status = 'open' OR v.verdict IS NOT NULL) "
+        "WHERE g.cause = :cause AND g.detached_at IS NULL AND (c.status = 'open' OR v.entered_at > "
+        "coalesce((SELECT max(entered_at) FROM group_decisions WHERE cause = :cause), '')) "
         "AND NOT EXISTS (SELECT 1 FROM group_members m WHERE m.case_id = c.case_id "
         "AND m.status = 'done') ORDER BY c.case_id",
         {"cause": cause, "policy": POLICY},

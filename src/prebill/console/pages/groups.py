@@ -72,13 +72,14 @@ def group_page(
         No case ever had it.
     """
     every = grouping.judged_members(tx, cause)
-    if not every:
+    decisions = grouping.decisions_on(tx, cause)
+    if not every and not decisions:
         message = f"no case has the cause {cause}: it may have been corrected; look at the groups"
         raise NotFoundError(message, cause=cause)
     found = sampled(tx, cause)
     verdicts = {one["case_id"]: one["verdict"] for one in every}
     waiting = [one for one in every if one["status"] == "open"]
-    outcomes = tuple(_outcome(tx, one) for one in grouping.decisions_on(tx, cause))
+    outcomes = tuple(_outcome(tx, one) for one in decisions)
     return GroupPage(
         title=title_of(cause),
         viewer=viewer_of(visitor),
