@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 import prebill
 from prebill.api.auth import Reader
+from prebill.api.body_limit import BodyLimit
 from prebill.api.context import Services
 from prebill.api.headers import SecurityHeaders
 from prebill.api.problems import problem_of
@@ -69,6 +70,7 @@ def create_app(installation: Installation) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for kind in (PrebillError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_problem)
+    app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
     _add_openapi(app)
     return app
