@@ -18,7 +18,7 @@ from prebill.core.policy.classes import InvoiceClass, parse_classes
 from prebill.core.policy.collecting import Collecting, parse_collecting
 from prebill.core.policy.decide import Ruling, decide, with_class
 from prebill.core.policy.failures import Failures, parse_failures
-from prebill.core.policy.reading import chosen, keys, number, optional_number, text, texts
+from prebill.core.policy.reading import chosen, keys, number, text, texts
 from prebill.core.policy.rules import Rule
 from prebill.core.policy.ruleset import (
     Variant,
@@ -51,8 +51,6 @@ OPTIONAL: Final = frozenset(
 )
 _PRIOR: Final = {"error", "tail_exponent"}
 _COSTS: Final = {"over", "under", "review_minutes"}
-#: Stated for whoever compares policies; no action follows from them.
-_MORE_COSTS: Final = {"reviewer_minute", "delay_day", "churn"}
 VERSION: Final = 1
 
 
@@ -67,9 +65,6 @@ class Policy:
     cost_over: float
     cost_under: float
     review_minutes: float
-    #: ``reviewer_minute`` in the reporting currency; ``delay_day`` and ``churn`` as shares of a
-    #: total: of each day it goes out late, and of a wrong one that went out.
-    more_costs: Mapping[str, float]
     mode: Mode
     classes: tuple[InvoiceClass, ...]
     variants: tuple[Variant, ...]
@@ -98,7 +93,7 @@ class Policy:
         """
         document = read_document(content)
         prior = keys(document["prior"], "prior", _PRIOR)
-        costs = keys(document["costs"], "costs", _COSTS, _MORE_COSTS)
+        costs = keys(document["costs"], "costs", _COSTS)
         routes, default_queue = _routes(document)
         listed = rule_settings(document)
         classes = _classes(document)
@@ -110,10 +105,6 @@ class Policy:
             cost_over=number(costs, "over", "costs", high=100.0),
             cost_under=number(costs, "under", "costs", high=100.0),
             review_minutes=number(costs, "review_minutes", "costs", low=0.1),
-            more_costs={
-                name: optional_number(costs, name, "costs", high=1e6) or 0.0
-                for name in sorted(_MORE_COSTS)
-            },
             mode=_mode(document),
             classes=classes,
             variants=variants_of(listed, classes),
@@ -336,7 +327,7 @@ def _judges_persons(document: Mapping[str, object]) -> bool:
 #: Readers of single sections, so that all that is wrong can be told at once.
 READERS: Final[tuple[Callable[[Mapping[str, object]], object], ...]] = (
     lambda document: keys(document["prior"], "prior", _PRIOR),
-    lambda document: keys(document["costs"], "costs", _COSTS, _MORE_COSTS),
+    lambda document: keys(document["costs"], "costs", _COSTS),
     lambda document: parse_failures(document["failures"]),
     _routes,
     _mode,
